@@ -1,0 +1,27 @@
+# Everything from outside. Why each one: docs/decisions/.
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(uv     REQUIRED IMPORTED_TARGET libuv>=1.44)
+pkg_check_modules(urcu   REQUIRED IMPORTED_TARGET liburcu-qsbr>=0.13)
+pkg_check_modules(ck     REQUIRED IMPORTED_TARGET ck)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(crypto REQUIRED IMPORTED_TARGET libcrypto>=3.0)
+pkg_check_modules(cmocka IMPORTED_TARGET cmocka)
+
+include(CheckIncludeFile)
+check_include_file(uthash.h LV_HAVE_UTHASH)
+if(NOT LV_HAVE_UTHASH)
+    message(FATAL_ERROR "uthash.h not found: run scripts/setup.sh")
+endif()
+
+set(LV_ALLOCATOR_LIB "")
+if(LV_ALLOCATOR STREQUAL mimalloc)
+    find_library(LV_MIMALLOC mimalloc REQUIRED)
+    set(LV_ALLOCATOR_LIB ${LV_MIMALLOC})
+elseif(LV_ALLOCATOR STREQUAL jemalloc)
+    find_library(LV_JEMALLOC jemalloc REQUIRED)
+    set(LV_ALLOCATOR_LIB ${LV_JEMALLOC})
+elseif(NOT LV_ALLOCATOR STREQUAL glibc)
+    message(FATAL_ERROR "LV_ALLOCATOR: glibc, mimalloc or jemalloc, not '${LV_ALLOCATOR}'")
+endif()
