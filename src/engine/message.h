@@ -1,0 +1,61 @@
+/* engine/message.h - a message: where it was sent, its properties as they came, its body.
+ *
+ * A message lives in one of two ways. *Borrowed*: a struct on somebody's stack whose parts point into a read
+ * buffer; it costs nothing and dies with the caller. *Kept*: one heap block with a copy of everything,
+ * reference counted. lv_msg_keep() turns the first into the second, once, however many queues want it.
+ * Thread   a kept message is counted without atomics until lv_msg_share() is called; afterwards with. Share it
+ *          before another thread can see it.
+ */
+#ifndef LV_ENGINE_MESSAGE_H
+#define LV_ENGINE_MESSAGE_H
+#include "base/bytes.h"
+#include "base/err.h"
+
+struct lv_msg {
+    uint32_t refs; /* 0: borrowed */
+    uint8_t exchange_len, key_len;
+    uint8_t priority;
+    bool persistent : 1; /* delivery mode 2 */
+    bool shared : 1;     /* counted with atomics */
+    bool has_expiration : 1;
+    uint32_t props_len, body_len;
+    uint32_t ttl_ms; /* when has_expiration, from the expiration property, capped */
+    const uint8_t *exchange, *key;
+    const uint8_t *props; /* the protocol's property bytes as they came (0-9-1: flags and list) */
+    const uint8_t *body;
+    struct lv_msg *kept; /* borrowed only: the heap copy once somebody asked for it; holds one reference */
+};
+
+static inline struct lv_bytes lv_msg_exchange(const struct lv_msg *m)
+{
+    return lv_bytes(m->exchange, m->exchange_len);
+}
+static inline struct lv_bytes lv_msg_key(const struct lv_msg *m)
+{
+    return lv_bytes(m->key, m->key_len);
+}
+static inline struct lv_bytes lv_msg_props(const struct lv_msg *m)
+{
+    return lv_bytes(m->props, m->props_len);
+}
+static inline struct lv_bytes lv_msg_body(const struct lv_msg *m)
+{
+    return lv_bytes(m->body, m->body_len);
+}
+
+/* A kept message with one reference whose body is uninitialised: fill lv_msg_body_room(m) before it is published. */
+struct lv_msg *lv_msg_new(struct lv_bytes exchange, struct lv_bytes key, struct lv_bytes props,
+                          uint32_t body_len) LV_MUST_USE;
+uint8_t *lv_msg_body_room(struct lv_msg *m);
+/* A kept message equal to `m` with one more reference: `m` itself, or its copy. NULL: no memory. */
+struct lv_msg *lv_msg_keep(struct lv_msg *m) LV_MUST_USE;
+/* One reference less; the last one frees. Kept messages only. */
+void lv_msg_unref(struct lv_msg *m);
+/* Ends a borrowed message: drops the copy's own reference, if a copy was made. */
+void lv_msg_done(struct lv_msg *m);
+/* From now on counted with atomics. Kept messages only, by their only thread, before another can see it. */
+void lv_msg_share(struct lv_msg *m);
+/* Bytes a kept message takes. */
+size_t lv_msg_bytes(const struct lv_msg *m);
+
+#endif

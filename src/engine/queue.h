@@ -1,0 +1,101 @@
+/* engine/queue.h - one queue: ready messages, unsettled deliveries, consumers.
+ *
+ * A deterministic state machine: commands and `now` in, effects out through the sink. It reads no clock, does no
+ * I/O and takes no lock; it works without the server.
+ * Owner   home loop of the queue. Nobody else touches it.
+ * Sink    called in the middle of a command; must not call back into the queue.
+ * Read    engine/README.md first; invariants Q1-Qn there.
+ */
+#ifndef LV_ENGINE_QUEUE_H
+#define LV_ENGINE_QUEUE_H
+#include "base/err.h"
+#include "base/list.h"
+#include "base/time.h"
+#include "engine/message.h"
+
+struct lv_queue; /* opaque */
+
+#define LV_SLOT_NONE UINT32_MAX /* a delivery that needs no settling */
+#define LV_CREDIT_UNLIMITED UINT32_MAX
+
+/* One consumer; memory is the caller's and must stay until lv_queue_unsubscribe or sink.cancelled. */
+struct lv_consumer {
+    struct lv_link link;    /* private to the queue */
+    struct lv_queue *queue; /* NULL when not subscribed */
+    void *owner;            /* the caller's */
+    uint32_t credit;        /* deliveries still allowed, or LV_CREDIT_UNLIMITED */
+    int32_t priority;       /* x-priority: higher is served first */
+    bool no_ack;
+    bool exclusive;
+    bool is_paused; /* the sink said STOP, or lv_consumer_pause */
+    bool is_waiting; /* private: credit or pause keeps it out of the round */
+};
+
+struct lv_delivery {
+    struct lv_msg *msg; /* borrows: keep it to hold it longer than the call */
+    uint32_t slot;      /* name for settling, or LV_SLOT_NONE */
+    bool redelivered;
+};
+
+enum lv_sink_answer {
+    LV_SINK_MORE, /* delivered; more may come */
+    LV_SINK_STOP, /* delivered; nothing more until lv_consumer_resume */
+};
+
+struct lv_queue_sink {
+    enum lv_sink_answer (*deliver)(struct lv_consumer *c, const struct lv_delivery *d);
+    /* The queue is going; `c` is unsubscribed already. */
+    void (*cancelled)(struct lv_consumer *c);
+};
+
+struct lv_queue_counts {
+    uint64_t ready, unsettled, consumers;
+    uint64_t ready_bytes, unsettled_bytes; /* of bodies */
+};
+
+enum lv_outcome {
+    LV_ACCEPTED, /* done: forget it */
+    LV_REJECTED, /* not wanted: dead letter or drop */
+    LV_RELEASED, /* back to its original place; the next delivery is marked redelivered */
+    LV_UNSEEN,   /* back to its original place, never handed out: not marked */
+};
+
+/* `sink` is borrowed for the queue's life. LV_ENOMEM. */
+enum lv_err lv_queue_new(const struct lv_queue_sink *sink, struct lv_queue **out) LV_MUST_USE;
+/* Drops all messages (not dead-lettered), hands every consumer to sink.cancelled, frees. NULL is allowed. */
+void lv_queue_free(struct lv_queue *q);
+
+/* Accepts `msg`: hands it to a waiting consumer, or keeps it as ready. The caller's reference stays the caller's.
+ * LV_ENOMEM: nothing changed. */
+enum lv_err lv_queue_publish(struct lv_queue *q, struct lv_msg *msg, lv_time_ms now) LV_MUST_USE;
+
+/* Subscribes `c` (its fields credit, priority, no_ack, exclusive, owner set; the rest zero) without delivering yet:
+ * call lv_queue_dispatch when the subscriber is ready for it. LV_EREFUSED: the queue is in exclusive use, or
+ * exclusive was asked and there are others. */
+enum lv_err lv_queue_subscribe(struct lv_queue *q, struct lv_consumer *c) LV_MUST_USE;
+/* No delivery for `c` any more; what it has unsettled stays unsettled. Not subscribed: nothing. */
+void lv_queue_unsubscribe(struct lv_consumer *c);
+/* Was there ever a consumer? (auto-delete) */
+bool lv_queue_had_consumer(const struct lv_queue *q);
+
+/* `n` more deliveries allowed; no effect when unlimited. Delivers nothing by itself. */
+void lv_consumer_credit(struct lv_consumer *c, uint32_t n);
+void lv_consumer_pause(struct lv_consumer *c);
+/* Undoes pause or STOP. Delivers nothing by itself. */
+void lv_consumer_resume(struct lv_consumer *c);
+/* Hands out ready messages while a consumer can take one. Cheap when there is nothing to do. */
+void lv_queue_dispatch(struct lv_queue *q, lv_time_ms now);
+
+/* Takes the first ready message, or LV_ENOTFOUND. With no_ack it is gone from the queue and `d->msg` is the
+ * caller's reference; otherwise it is unsettled under d->slot and d->msg is borrowed until it is settled. */
+enum lv_err lv_queue_get(struct lv_queue *q, bool no_ack, lv_time_ms now, struct lv_delivery *d) LV_MUST_USE;
+
+/* Settles `n` deliveries, then dispatches. Each slot must be unsettled: it is named by whoever got it, once. */
+void lv_queue_settle(struct lv_queue *q, const uint32_t *slots, size_t n, enum lv_outcome outcome,
+                     lv_time_ms now);
+/* Drops the ready messages; returns how many. Unsettled ones stay. */
+uint64_t lv_queue_purge(struct lv_queue *q);
+
+void lv_queue_counts(const struct lv_queue *q, struct lv_queue_counts *out);
+
+#endif

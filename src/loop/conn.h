@@ -1,0 +1,122 @@
+/* loop/conn.h - one stream socket on a loop: bytes in, bytes out, no protocol.
+ *
+ * In    Each turn the socket is read once into the loop's shared read block (the read budget), or straight into
+ *       memory the owner named (a large body); the owner consumes what it can. What is left over (the beginning
+ *       of a frame) is kept for the connection and put before the next bytes, so the owner always sees one piece.
+ * Out   Output gathers in buffers and leaves in one writev at the end of the turn. An idle connection owns
+ *       neither input nor output memory.
+ * Owner the loop's thread. A connection may be moved to another loop between turns (lv_conn_detach/attach).
+ */
+#ifndef LV_LOOP_CONN_H
+#define LV_LOOP_CONN_H
+#include "base/bytes.h"
+#include "base/err.h"
+#include "loop/loop.h"
+
+struct lv_conn;
+
+struct lv_conn_ops {
+    /* New bytes (with what was left over before them). Returns how many were consumed; the rest comes again with
+     * more behind it. The bytes are valid until the end of the call; those given to lv_conn_write_borrowed until
+     * the end of the turn. Not called while reading is paused, or after lv_conn_close. */
+    size_t (*input)(struct lv_conn *c, struct lv_bytes in);
+    /* `n` bytes went straight into the memory set by lv_conn_read_into. */
+    void (*filled)(struct lv_conn *c, size_t n);
+    /* Output was full (lv_conn_is_full) and has drained below half of the high mark. */
+    void (*drained)(struct lv_conn *c);
+    /* The socket is gone: `why` is LV_OK after lv_conn_close, LV_ECLOSED when the peer closed, LV_EIO on errors. The
+     * last call; the owner frees the memory. */
+    void (*closed)(struct lv_conn *c, enum lv_err why);
+};
+
+struct lv_out_seg; /* a piece of output */
+struct lv_conn_io; /* uv handle and rarely used parts; private */
+
+/* Embedded as the first member of the owner's struct. All fields private but `loop`, `out_*`. */
+struct lv_conn {
+    struct lv_loop *loop;
+    const struct lv_conn_ops *ops;
+    struct lv_conn_io *io;
+    uint8_t *out_at, *out_end; /* free room of the last output buffer */
+    size_t out_bytes;          /* waiting to be written */
+    uint64_t bytes_in, bytes_out; /* of the connection's life: heartbeats watch them */
+    struct lv_link dirty;      /* in the loop's list of connections to flush */
+    struct lv_out_seg *out_first, *out_last;
+    uint8_t *into;             /* lv_conn_read_into */
+    size_t into_bytes;
+    bool is_full, is_paused, is_closing;
+};
+
+/* Takes over the connected socket `fd` (made non-blocking, TCP_NODELAY). LV_ENOMEM, LV_EIO: fd is still the caller's. */
+enum lv_err lv_conn_open(struct lv_conn *c, struct lv_loop *loop, int fd,
+                         const struct lv_conn_ops *ops) LV_MUST_USE;
+/* Writes what waits (up to `linger_ms`, 0: drop it), then closes and calls ops->closed. Idempotent. Later output is dropped. */
+void lv_conn_close(struct lv_conn *c, uint64_t linger_ms);
+
+/* Stops calling ops->input (bytes already read are kept), or goes on in this turn's deferred phase. */
+void lv_conn_pause(struct lv_conn *c);
+void lv_conn_resume(struct lv_conn *c);
+/* The next `n` input bytes go to `to` instead of the read block; called from within input, when input consumed
+ * everything it was given. Until n bytes came (ops->filled reports each part), input is not called. */
+void lv_conn_read_into(struct lv_conn *c, uint8_t *to, size_t n);
+
+/* Room for `n` (<= LV_OUT_RESERVE_MAX) contiguous bytes of output, or NULL without memory (the connection is then
+ * closed). Follow by lv_conn_wrote with how many were used, before anything else is written. */
+#define LV_OUT_RESERVE_MAX 16384u
+static inline uint8_t *lv_conn_reserve(struct lv_conn *c, size_t n);
+static inline void lv_conn_wrote(struct lv_conn *c, size_t n);
+/* Appends a copy. */
+void lv_conn_write(struct lv_conn *c, struct lv_bytes b);
+/* Appends without a copy; `release(owner)` runs on this loop exactly once, after the last byte left or the
+ * connection closed. Takes one reference of owner, whatever that is. */
+void lv_conn_write_ref(struct lv_conn *c, struct lv_bytes b, void *owner, void (*release)(void *owner));
+/* Appends without a copy bytes of the loop's current read block (what input was given); if they could not be
+ * written at the turn's end they are copied then. */
+void lv_conn_write_borrowed(struct lv_conn *c, struct lv_bytes b);
+
+/* Unhooks from its loop (between turns or within its own callbacks' end); then, on the other loop's thread, hooks
+ * it in again. Leftover input and unwritten output move with it. */
+void lv_conn_detach(struct lv_conn *c);
+enum lv_err lv_conn_attach(struct lv_conn *c, struct lv_loop *loop) LV_MUST_USE;
+
+/* Peer's and own address as text "127.0.0.1:5672". Lengths are bounded by LV_ADDR_MAX. */
+#define LV_ADDR_MAX 64
+void lv_conn_peer(const struct lv_conn *c, char out[LV_ADDR_MAX]);
+void lv_conn_local(const struct lv_conn *c, char out[LV_ADDR_MAX]);
+/* Is the peer's address a loopback one (127.0.0.0/8, ::1, mapped, Unix socket)? */
+bool lv_conn_peer_is_loopback(const struct lv_conn *c);
+
+/* ---- listening ---- */
+struct lv_listener;
+/* Listens on "ADDR:PORT" ("[::1]:5672", port 0: any); `accepted` is called on `loop` with each new socket, which it
+ * takes. LV_EINVAL bad address, LV_EIO with errno set. */
+enum lv_err lv_listen(struct lv_loop *loop, const char *address,
+                      void (*accepted)(struct lv_loop *loop, int fd, void *ctx), void *ctx,
+                      struct lv_listener **out) LV_MUST_USE;
+/* The address really listened on, as text. */
+void lv_listener_address(const struct lv_listener *l, char out[LV_ADDR_MAX]);
+void lv_listener_close(struct lv_listener *l); /* frees, before the loop ends */
+
+/* ---- inline: the message path ---- */
+uint8_t *lv_conn_reserve_slow(struct lv_conn *c, size_t n);
+void lv_conn_mark_dirty(struct lv_conn *c);
+
+static inline uint8_t *lv_conn_reserve(struct lv_conn *c, size_t n)
+{
+    if (LV_LIKELY((size_t)(c->out_end - c->out_at) >= n))
+        return c->out_at;
+    return lv_conn_reserve_slow(c, n);
+}
+
+static inline void lv_conn_wrote(struct lv_conn *c, size_t n)
+{
+    c->out_at += n;
+    c->out_bytes += n;
+    if (LV_UNLIKELY(!lv_list_linked(&c->dirty)))
+        lv_conn_mark_dirty(c);
+}
+
+/* Over the high mark: hand nothing more to it until ops->drained. */
+bool lv_conn_is_full(struct lv_conn *c);
+
+#endif
