@@ -59,5 +59,7 @@ void lv_table_put_bool(struct lv_wr *w, const char *name, bool v);
 void lv_table_put_str(struct lv_wr *w, const char *name, struct lv_bytes v);
 void lv_table_put_i64(struct lv_wr *w, const char *name, int64_t v);
 void lv_table_put_table(struct lv_wr *w, const char *name, struct lv_bytes fields);
+/* Copies every field but those of that name, byte for byte; as with the others, the length is the caller's. */
+void lv_table_copy_without(struct lv_wr *w, struct lv_bytes table, struct lv_bytes name);
 
 #endif
