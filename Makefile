@@ -1,9 +1,65 @@
-# The front door. Everything real is in CMakeLists.txt and scripts/; this file only names it.
+# The front door. What is built stands in CMakeLists.txt, what is checked in scripts/tally.py.
 PRESET ?= release
 JOBS   ?= $(shell nproc)
+PREFIX ?= /usr/local
+DATA   ?= build/data
+AMQP   ?= 0.0.0.0:5672
+HTTP   ?= 0.0.0.0:15672
+SECONDS ?= 300
 
-build:
+setup = scripts/setup.sh
+tally = scripts/tally.py
+
+build: ## build/release/leveretd and build/release/leveret (PRESET=debug for another)
+	@$(setup) build
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	@cmake --build build/$(PRESET) -j $(JOBS)
 
-.PHONY: build
+run: build ## install what is missing, build, start a broker on port 5672 (AMQP=, HTTP=, DATA=, ARGS=)
+	@mkdir -p -m 700 $(DATA)
+	@exec build/$(PRESET)/leveretd --data-dir $(DATA) --amqp-listen $(AMQP) --http-listen $(HTTP) $(ARGS)
+
+check: ## every test that needs no compiler but C's: unit, property, fault, fuzz, wire, clients, RabbitMQ side by side
+	@$(setup) build test
+	@$(tally) check
+
+interop: ## clients of every language; a missing toolchain is a visible skip
+	@$(setup) build test
+	@$(tally) interop
+
+lint: ## layers, bans, format, clang-tidy, generated files
+	@$(setup) build lint
+	@$(tally) lint
+
+fmt: ## rewrite the sources in the house format
+	@tools/lint/format.sh --fix
+
+gen: ## renew generated files
+	@scripts/gen.sh
+
+asan tsan: ## the tests under address and undefined-behaviour, or thread sanitizer
+	@$(setup) build test
+	@$(tally) $@
+
+fuzz: ## every fuzz target for SECONDS (300)
+	@$(setup) build test
+	@$(tally) --fuzz-seconds $(SECONDS) fuzz
+
+cover: ## lines reached by the tests: build/coverage/report/index.html
+	@$(setup) build test cover
+	@$(tally) cover
+
+bench: build ## measure throughput and latency (docs/performance.md)
+	@cmake --build build/$(PRESET) -j $(JOBS) --target relay
+	@test/bench/run.sh
+
+install: build ## into PREFIX (/usr/local), below DESTDIR if set
+	@cmake --install build/$(PRESET) --prefix $(PREFIX)
+
+clean: ## remove everything that was built or downloaded
+	@rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+.PHONY: build run check interop lint fmt gen asan tsan fuzz cover bench install clean help

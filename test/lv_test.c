@@ -18,8 +18,8 @@ struct test {
 static struct test tests[TESTS_MAX];
 static size_t test_count;
 static const char *program;
-static const struct test *prop_running; /* NULL outside properties */
-static uint64_t prop_seed;
+static char replay[512]; /* how to run the property again that is running */
+static size_t replay_len;
 
 void lv_test_add(const char *name, lv_test_fn *fn, bool is_prop)
 {
@@ -28,22 +28,17 @@ void lv_test_add(const char *name, lv_test_fn *fn, bool is_prop)
     tests[test_count++] = (struct test){ name, fn, is_prop };
 }
 
+/* Async-signal-safe: also called when an LV_ASSERT aborts inside a property. */
 static void print_replay(void)
 {
-    char line[512];
-
-    if (prop_running == NULL)
-        return;
-    int len = snprintf(line, sizeof(line), "replay: LV_SEED=%" PRIu64 " %s %s\n", prop_seed, program,
-                       prop_running->name);
-    if (write(STDERR_FILENO, line, (size_t)len) < 0)
-        return;
+    if (replay_len != 0 && write(STDERR_FILENO, replay, replay_len) < 0)
+        _exit(3);
 }
 
 static void failed(const char *file, int line)
 {
     print_replay();
-    prop_running = NULL;
+    replay_len = 0;
     _fail(file, line);
 }
 
@@ -55,13 +50,14 @@ void lv_check_true(bool holds, const char *expr, const char *file, int line)
     failed(file, line);
 }
 
-void lv_check_eq(intmax_t a, intmax_t b, const char *a_expr, const char *b_expr, bool want_equal, const char *file,
-                 int line)
+void lv_check_eq(intmax_t a, intmax_t b, const char *a_expr, const char *b_expr, bool want_equal,
+                 const char *file, int line)
 {
     if ((a == b) == want_equal)
         return;
-    fprintf(stderr, "%s:%d: %s is %" PRIdMAX " (0x%" PRIxMAX "), %s is %" PRIdMAX " (0x%" PRIxMAX ")\n", file, line,
-            a_expr, a, (uintmax_t)a, b_expr, b, (uintmax_t)b);
+    fprintf(stderr,
+            "%s:%d: %s is %" PRIdMAX " (0x%" PRIxMAX "), %s is %" PRIdMAX " (0x%" PRIxMAX ")\n",
+            file, line, a_expr, a, (uintmax_t)a, b_expr, b, (uintmax_t)b);
     failed(file, line);
 }
 
@@ -69,7 +65,8 @@ void lv_check_str(const char *a, const char *b, const char *a_expr, const char *
 {
     if (a != NULL && b != NULL && strcmp(a, b) == 0)
         return;
-    fprintf(stderr, "%s:%d: %s is \"%s\", wanted \"%s\"\n", file, line, a_expr, a ? a : "(null)", b ? b : "(null)");
+    fprintf(stderr, "%s:%d: %s is \"%s\", wanted \"%s\"\n", file, line, a_expr, a ? a : "(null)",
+            b ? b : "(null)");
     failed(file, line);
 }
 
@@ -81,7 +78,8 @@ static void print_hex(const char *label, const uint8_t *bytes, size_t from, size
     fputc('\n', stderr);
 }
 
-void lv_check_mem(const void *a, const void *b, size_t size, const char *a_expr, const char *file, int line)
+void lv_check_mem(const void *a, const void *b, size_t size, const char *a_expr, const char *file,
+                  int line)
 {
     const uint8_t *x = a, *y = b;
     size_t at = 0;
@@ -105,26 +103,31 @@ static double seconds_now(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
+static void run_seed(const struct test *t, uint64_t seed)
+{
+    int len = snprintf(replay, sizeof(replay), "replay: LV_SEED=%" PRIu64 " %s %s\n", seed, program,
+                       t->name);
+
+    replay_len = (size_t)len < sizeof(replay) ? (size_t)len : sizeof(replay) - 1;
+    t->fn(seed);
+    replay_len = 0;
+}
+
 static void run_prop(const struct test *t)
 {
     const char *fixed = getenv("LV_SEED");
     const char *limit = getenv("LV_PROP_SECONDS");
     double end = seconds_now() + (limit ? strtod(limit, NULL) : 2.0);
-    size_t runs = 0;
+    uint64_t first = (uint64_t)time(NULL) * 1000003u + (uint64_t)getpid();
+    uint64_t runs = 0;
 
-    if (fixed != NULL)
-        prop_seed = strtoull(fixed, NULL, 10);
-    else
-        prop_seed = (uint64_t)time(NULL) * 1000003u + (uint64_t)getpid();
-    uint64_t first = prop_seed;
-    do {
-        prop_running = t;
-        t->fn(prop_seed);
-        prop_running = NULL;
-        prop_seed++;
-        runs++;
-    } while (fixed == NULL && seconds_now() < end);
-    printf("%s: %zu runs from seed %" PRIu64 "\n", t->name, runs, first);
+    if (fixed != NULL) {
+        run_seed(t, strtoull(fixed, NULL, 10));
+        return;
+    }
+    while (seconds_now() < end)
+        run_seed(t, first + runs++);
+    printf("%s: %" PRIu64 " runs from seed %" PRIu64 "\n", t->name, runs, first);
 }
 
 static void run_one(void **state)

@@ -25,17 +25,18 @@ typedef void lv_test_fn(uint64_t seed);
 void lv_test_add(const char *name, lv_test_fn *fn, bool is_prop);
 
 void lv_check_true(bool holds, const char *expr, const char *file, int line);
-void lv_check_eq(intmax_t a, intmax_t b, const char *a_expr, const char *b_expr, bool want_equal, const char *file,
-                 int line);
+void lv_check_eq(intmax_t a, intmax_t b, const char *a_expr, const char *b_expr, bool want_equal,
+                 const char *file, int line);
 void lv_check_str(const char *a, const char *b, const char *a_expr, const char *file, int line);
-void lv_check_mem(const void *a, const void *b, size_t size, const char *a_expr, const char *file, int line);
+void lv_check_mem(const void *a, const void *b, size_t size, const char *a_expr, const char *file,
+                  int line);
 
-#define LV_TEST_REGISTER(name, is_prop)                                                            \
-    static void test_##name(uint64_t seed);                                                        \
-    __attribute__((constructor)) static void add_##name(void)                                      \
-    {                                                                                              \
-        lv_test_add(#name, test_##name, is_prop);                                                  \
-    }                                                                                              \
+#define LV_TEST_REGISTER(name, is_prop)                       \
+    static void test_##name(uint64_t seed);                   \
+    __attribute__((constructor)) static void add_##name(void) \
+    {                                                         \
+        lv_test_add(#name, test_##name, is_prop);             \
+    }                                                         \
     static void test_##name(__attribute__((unused)) uint64_t seed)
 
 #define LV_TEST(name) LV_TEST_REGISTER(name, false)

@@ -9,7 +9,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
-CODEC = re.compile(r"^src/proto/([^/]+)/(?:codec/.*|codec(?:_[^/]*)?\.[ch](?:\.def)?|codec_[^/]*\.def)$")
+CODEC = re.compile(r"^src/proto/([^/]+)/(?:codec/.*|codec(?:_[^/]*)?\.[ch]|[^/]*\.def)$")
 
 
 def read_table(path):
