@@ -14,6 +14,7 @@
 #include "engine/message.h"
 
 struct lv_queue; /* opaque */
+struct lv_band;  /* round_priv.h */
 
 #define LV_SLOT_NONE UINT32_MAX /* a delivery that needs no settling */
 #define LV_CREDIT_UNLIMITED UINT32_MAX
@@ -21,6 +22,7 @@ struct lv_queue; /* opaque */
 /* One consumer; memory is the caller's and must stay until lv_queue_unsubscribe or sink.cancelled. */
 struct lv_consumer {
     struct lv_link link;    /* private to the queue */
+    struct lv_band *band;   /* private to the queue: those of equal priority */
     struct lv_queue *queue; /* NULL when not subscribed */
     void *owner;            /* the caller's */
     uint32_t credit;        /* deliveries still allowed, or LV_CREDIT_UNLIMITED */

@@ -1,0 +1,257 @@
+#include "engine/queue.h"
+
+#include "base/mem.h"
+#include "engine/ready_priv.h"
+#include "engine/returned_priv.h"
+#include "engine/round_priv.h"
+
+struct lv_queue {
+    const struct lv_queue_sink *sink;
+    uint64_t seq_next; /* of the next message that gets a place */
+    uint64_t ready_bytes, unsettled_bytes;
+    struct lv_round round;
+    struct lv_returned returned;
+    struct lv_ready ready;
+    struct lv_slots slots; /* unsettled and returned */
+};
+
+enum lv_err lv_queue_new(const struct lv_queue_sink *sink, struct lv_queue **out)
+{
+    struct lv_queue *q = lv_mem_zalloc(sizeof(*q), LV_TAG_QUEUE);
+
+    *out = q;
+    if (q == NULL)
+        return LV_ENOMEM;
+    q->sink = sink;
+    lv_round_init(&q->round);
+    q->returned.oldest = LV_SLOT_NONE;
+    return LV_OK;
+}
+
+void lv_queue_free(struct lv_queue *q)
+{
+    struct lv_consumer *c;
+
+    if (q == NULL)
+        return;
+    lv_queue_purge(q);
+    lv_slots_fini(&q->slots);
+    while ((c = lv_round_any(&q->round)) != NULL) {
+        lv_queue_unsubscribe(c);
+        q->sink->cancelled(c);
+    }
+    lv_mem_free(q, LV_TAG_QUEUE);
+}
+
+/* ---- messages on their way out ---- */
+
+static inline uint64_t ready_count(const struct lv_queue *q)
+{
+    return q->ready.count + q->returned.count;
+}
+
+/* Takes the oldest ready message out of `ready`. With `wants_slot` it becomes unsettled under d->slot and d->msg is
+ * borrowed; otherwise d->msg is the caller's reference. LV_ENOMEM: nothing changed. */
+static inline enum lv_err take_oldest(struct lv_queue *q, bool wants_slot, struct lv_delivery *d)
+{
+    struct lv_entry e;
+
+    d->slot = LV_SLOT_NONE;
+    if (LV_UNLIKELY(q->returned.count != 0)) {
+        uint32_t slot = lv_returned_pop(&q->returned, &q->slots);
+        e = lv_slot_at(&q->slots, slot)->entry;
+        if (wants_slot)
+            d->slot = slot;
+        else
+            lv_slots_drop(&q->slots, slot);
+    } else {
+        e = lv_ready_peek(&q->ready);
+        if (wants_slot && (d->slot = lv_slots_take(&q->slots, e)) == LV_SLOT_NONE)
+            return LV_ENOMEM;
+        lv_ready_pop(&q->ready);
+    }
+    d->msg = e.msg;
+    d->redelivered = lv_entry_is_redelivered(&e);
+    q->ready_bytes -= e.msg->body_len;
+    if (wants_slot)
+        q->unsettled_bytes += e.msg->body_len;
+    return LV_OK;
+}
+
+/* The last step of a delivery: the sink may pause any consumer, so nothing of the round is remembered across it. */
+static inline void hand_over(struct lv_queue *q, struct lv_consumer *c, const struct lv_delivery *d)
+{
+    lv_round_turn(&q->round, c);
+    if (q->sink->deliver(c, d) == LV_SINK_STOP)
+        lv_consumer_pause(c);
+}
+
+void lv_queue_dispatch(struct lv_queue *q, lv_time_ms now)
+{
+    (void)now;
+    while (q->round.top != NULL && ready_count(q) != 0) {
+        struct lv_consumer *c = lv_round_next(&q->round);
+        struct lv_delivery d;
+        bool no_ack = c->no_ack;
+        if (take_oldest(q, !no_ack, &d) != LV_OK)
+            return;
+        hand_over(q, c, &d);
+        if (no_ack)
+            lv_msg_unref(d.msg);
+    }
+}
+
+enum lv_err lv_queue_get(struct lv_queue *q, bool no_ack, lv_time_ms now, struct lv_delivery *d)
+{
+    (void)now;
+    if (ready_count(q) == 0)
+        return LV_ENOTFOUND;
+    return take_oldest(q, !no_ack, d);
+}
+
+/* ---- messages on their way in ---- */
+
+/* Nothing is ready and a consumer waits: the message never sees the ready list, and is not even kept when nobody
+ * will settle it. */
+static inline enum lv_err publish_through(struct lv_queue *q, struct lv_msg *msg)
+{
+    struct lv_consumer *c = lv_round_next(&q->round);
+    struct lv_delivery d = { .msg = msg, .slot = LV_SLOT_NONE };
+
+    if (!c->no_ack) {
+        d.msg = lv_msg_keep(msg);
+        if (d.msg == NULL)
+            return LV_ENOMEM;
+        d.slot = lv_slots_take(&q->slots, (struct lv_entry){ d.msg, q->seq_next * 2 });
+        if (d.slot == LV_SLOT_NONE) {
+            lv_msg_unref(d.msg);
+            return LV_ENOMEM;
+        }
+        q->seq_next++;
+        q->unsettled_bytes += d.msg->body_len;
+    }
+    hand_over(q, c, &d);
+    return LV_OK;
+}
+
+enum lv_err lv_queue_publish(struct lv_queue *q, struct lv_msg *msg, lv_time_ms now)
+{
+    if (q->round.top != NULL && ready_count(q) == 0)
+        return publish_through(q, msg);
+    struct lv_msg *kept = lv_msg_keep(msg);
+    if (kept == NULL)
+        return LV_ENOMEM;
+    enum lv_err err = lv_ready_push(&q->ready, (struct lv_entry){ kept, q->seq_next * 2 });
+    if (err != LV_OK) {
+        lv_msg_unref(kept);
+        return err;
+    }
+    q->seq_next++;
+    q->ready_bytes += kept->body_len;
+    /* Only after a dispatch that memory cut short, or before the first one of a new consumer. */
+    lv_queue_dispatch(q, now);
+    return LV_OK;
+}
+
+/* ---- settling ---- */
+
+static inline void put_back(struct lv_queue *q, uint32_t number, struct lv_slot *slot, bool was_seen)
+{
+    slot->entry.order |= was_seen;
+    q->ready_bytes += slot->entry.msg->body_len;
+    lv_returned_push(&q->returned, &q->slots, number);
+}
+
+static inline void forget(struct lv_queue *q, uint32_t number, struct lv_slot *slot)
+{
+    struct lv_msg *msg = slot->entry.msg;
+
+    lv_slots_drop(&q->slots, number);
+    lv_msg_unref(msg);
+}
+
+void lv_queue_settle(struct lv_queue *q, const uint32_t *slots, size_t n, enum lv_outcome outcome,
+                     lv_time_ms now)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct lv_slot *slot = lv_slot_at(&q->slots, slots[i]);
+        LV_ASSERT(slot->entry.msg != NULL && slot->next == LV_SLOT_UNSETTLED);
+        q->unsettled_bytes -= slot->entry.msg->body_len;
+        if (outcome == LV_RELEASED || outcome == LV_UNSEEN)
+            put_back(q, slots[i], slot, outcome == LV_RELEASED);
+        else
+            forget(q, slots[i], slot);
+    }
+    lv_queue_dispatch(q, now);
+}
+
+uint64_t lv_queue_purge(struct lv_queue *q)
+{
+    uint64_t n = ready_count(q);
+    struct lv_delivery d;
+
+    while (ready_count(q) != 0 && take_oldest(q, false, &d) == LV_OK)
+        lv_msg_unref(d.msg);
+    return n;
+}
+
+/* ---- consumers ---- */
+
+enum lv_err lv_queue_subscribe(struct lv_queue *q, struct lv_consumer *c)
+{
+    LV_ASSERT(c->queue == NULL);
+    enum lv_err err = lv_round_add(&q->round, c);
+    if (err == LV_OK)
+        c->queue = q;
+    return err;
+}
+
+void lv_queue_unsubscribe(struct lv_consumer *c)
+{
+    if (c->queue == NULL)
+        return;
+    lv_round_remove(&c->queue->round, c);
+    c->queue = NULL;
+}
+
+bool lv_queue_had_consumer(const struct lv_queue *q)
+{
+    return q->round.had_any;
+}
+
+static void update(struct lv_consumer *c)
+{
+    if (c->queue != NULL)
+        lv_round_update(&c->queue->round, c);
+}
+
+void lv_consumer_credit(struct lv_consumer *c, uint32_t n)
+{
+    if (c->credit == LV_CREDIT_UNLIMITED)
+        return;
+    c->credit += LV_MIN(n, LV_CREDIT_UNLIMITED - 1 - c->credit);
+    update(c);
+}
+
+void lv_consumer_pause(struct lv_consumer *c)
+{
+    c->is_paused = true;
+    update(c);
+}
+
+void lv_consumer_resume(struct lv_consumer *c)
+{
+    c->is_paused = false;
+    update(c);
+}
+
+void lv_queue_counts(const struct lv_queue *q, struct lv_queue_counts *out)
+{
+    *out = (struct lv_queue_counts){
+        .ready = ready_count(q),
+        .unsettled = q->slots.used - q->returned.count,
+        .consumers = q->round.count,
+        .ready_bytes = q->ready_bytes,
+        .unsettled_bytes = q->unsettled_bytes,
+    };
+}
