@@ -40,7 +40,8 @@ struct lv_field {
     struct lv_value value;
 };
 
-/* Are these bytes well-formed fields all the way down? LV_ESYNTAX, LV_EDEPTH, LV_EUTF8 (a field name). */
+/* Are these bytes well-formed fields all the way down? LV_ESYNTAX, or LV_EDEPTH: more than LV_TABLE_DEPTH_MAX levels,
+ * `table` being the first. Names and strings are any bytes, as in RabbitMQ. */
 enum lv_err lv_table_check(struct lv_bytes table) LV_MUST_USE;
 /* Steps through the fields: start with lv_rd(table); false at the end. */
 bool lv_table_next(struct lv_rd *at, struct lv_field *out);
@@ -49,7 +50,8 @@ bool lv_array_next(struct lv_rd *at, struct lv_value *out);
 /* First field of that name; false when there is none. */
 bool lv_table_find(struct lv_bytes table, struct lv_bytes name, struct lv_value *out);
 
-/* The same value, ignoring the wire type of integers (1:int == 1:byte) but not the kind (RabbitMQ). */
+/* The same value, ignoring the wire type of integers (1:int == 1:byte) and floats, but not the kind (1 != 1.0), as
+ * RabbitMQ compares arguments and headers. Tables and arrays are the same when their bytes are. */
 bool lv_value_eq(const struct lv_value *a, const struct lv_value *b);
 /* RabbitMQ's name of the wire type: "signedint", "longstr", "bool" ... static. */
 const char *lv_value_type_name(const struct lv_value *v);

@@ -108,7 +108,7 @@ static inline uint8_t *lv_amqp_put_content(uint8_t *p, uint16_t channel, uint64_
 
 /* LV_AMQP_BASIC_PUBLISH = 60 << 16 | 40: the first four bytes of a method frame's payload. */
 enum lv_amqp_method {
-#define M(class, id, NAME, name, traits, fields) LV_AMQP_##NAME = (class) << 16 | (id),
+#define M(class, id, NAME, name, text, traits, fields) LV_AMQP_##NAME = (class) << 16 | (id),
 #define F(type, field)
 #include "proto/amqp091/methods.def"
 #undef F
@@ -119,8 +119,7 @@ enum lv_amqp_trait {
     LV_AMQP_C2S = 1 << 0,     /* a client may send it */
     LV_AMQP_S2C = 1 << 1,     /* a server may send it */
     LV_AMQP_CONTENT = 1 << 2, /* a content header and bodies follow */
-    LV_AMQP_SYNC =
-        1 << 3, /* its sender waits for an answer, unless it has no_wait and that is set */
+    LV_AMQP_SYNC = 1 << 3,    /* its sender waits for an answer, unless no_wait is set */
 };
 
 /* struct lv_amqp_basic_publish { uint16_t ticket; struct lv_bytes exchange, routing_key; bool mandatory, immediate; };
@@ -129,13 +128,14 @@ enum lv_amqp_trait {
 #define LV_AMQP_C_u16 uint16_t
 #define LV_AMQP_C_u32 uint32_t
 #define LV_AMQP_C_u64 uint64_t
+#define LV_AMQP_C_timestamp uint64_t /* seconds */
 #define LV_AMQP_C_bit bool
 #define LV_AMQP_C_shortstr struct lv_bytes
 #define LV_AMQP_C_longstr struct lv_bytes
 #define LV_AMQP_C_table struct lv_bytes
-#define M(class, id, NAME, name, traits, fields) \
-    struct lv_amqp_##name {                      \
-        fields                                   \
+#define M(class, id, NAME, name, text, traits, fields) \
+    struct lv_amqp_##name {                            \
+        fields                                         \
     };
 #define F(type, field) LV_AMQP_C_##type field;
 #include "proto/amqp091/methods.def"
@@ -144,12 +144,12 @@ enum lv_amqp_trait {
 
 /* enum lv_err lv_amqp_decode_basic_publish(struct lv_bytes args, struct lv_amqp_basic_publish *out);
  *   args: the frame's payload after class and method id. LV_ESYNTAX: too short, too long, or a malformed table;
- *   LV_EUTF8: a short string is not UTF-8; LV_EDEPTH: a table nested too deeply. `out` is undefined on error.
+ *   LV_EUTF8: a short string is not UTF-8 (RabbitMQ asks this of methods without content only: a routing key may
+ *   be any bytes); LV_EDEPTH: a table nested too deeply. `out` is undefined on error. Spare bits are ignored.
  * void lv_amqp_write_basic_publish(struct lv_wr *w, uint16_t channel, const struct lv_amqp_basic_publish *m);
  *   the whole method frame. Short strings are at most LV_SHORTSTR_MAX bytes (asserted). */
-#define M(class, id, NAME, name, traits, fields)                                        \
-    enum lv_err lv_amqp_decode_##name(struct lv_bytes args, struct lv_amqp_##name *out) \
-        LV_MUST_USE;                                                                    \
+#define M(class, id, NAME, name, text, traits, fields)                                               \
+    enum lv_err lv_amqp_decode_##name(struct lv_bytes args, struct lv_amqp_##name *out) LV_MUST_USE; \
     void lv_amqp_write_##name(struct lv_wr *w, uint16_t channel, const struct lv_amqp_##name *m);
 #define F(type, field)
 #include "proto/amqp091/methods.def"
@@ -165,16 +165,16 @@ uint32_t lv_amqp_method_traits(uint32_t method);
 
 struct lv_amqp_content {
     uint16_t class_id;
-    uint16_t weight; /* RabbitMQ ignores it, and so do we */
+    uint16_t weight; /* RabbitMQ takes a header whose weight is not 0 for no header at all: 505 */
     uint64_t body_size;
     struct lv_bytes props; /* property flags and list, raw; views */
 };
 
-/* The payload of a header frame. LV_ESYNTAX: shorter than 14 bytes. The properties are not looked at. */
+/* The payload of a header frame. LV_ESYNTAX: shorter than 12 bytes. The properties are not looked at. */
 static inline enum lv_err LV_MUST_USE lv_amqp_decode_content(struct lv_bytes payload,
                                                              struct lv_amqp_content *out)
 {
-    if (LV_UNLIKELY(payload.len < 14))
+    if (LV_UNLIKELY(payload.len < 12))
         return LV_ESYNTAX;
     out->class_id = lv_be16(payload.ptr);
     out->weight = lv_be16(payload.ptr + 2);
@@ -185,35 +185,43 @@ static inline enum lv_err LV_MUST_USE lv_amqp_decode_content(struct lv_bytes pay
 
 /* ---- properties of class basic ---- */
 
-#define LV_AMQP_PROP_CONTENT_TYPE (1u << 15)
-#define LV_AMQP_PROP_CONTENT_ENCODING (1u << 14)
-#define LV_AMQP_PROP_HEADERS (1u << 13)
-#define LV_AMQP_PROP_DELIVERY_MODE (1u << 12)
-#define LV_AMQP_PROP_PRIORITY (1u << 11)
-#define LV_AMQP_PROP_CORRELATION_ID (1u << 10)
-#define LV_AMQP_PROP_REPLY_TO (1u << 9)
-#define LV_AMQP_PROP_EXPIRATION (1u << 8)
-#define LV_AMQP_PROP_MESSAGE_ID (1u << 7)
-#define LV_AMQP_PROP_TIMESTAMP (1u << 6)
-#define LV_AMQP_PROP_TYPE (1u << 5)
-#define LV_AMQP_PROP_USER_ID (1u << 4)
-#define LV_AMQP_PROP_APP_ID (1u << 3)
-#define LV_AMQP_PROP_CLUSTER_ID (1u << 2)
+/* type, field, FLAG, bit: in wire order */
+#define LV_AMQP_PROPS(X)                                \
+    X(shortstr, content_type, CONTENT_TYPE, 15)         \
+    X(shortstr, content_encoding, CONTENT_ENCODING, 14) \
+    X(table, headers, HEADERS, 13)                      \
+    X(u8, delivery_mode, DELIVERY_MODE, 12)             \
+    X(u8, priority, PRIORITY, 11)                       \
+    X(shortstr, correlation_id, CORRELATION_ID, 10)     \
+    X(shortstr, reply_to, REPLY_TO, 9)                  \
+    X(shortstr, expiration, EXPIRATION, 8)              \
+    X(shortstr, message_id, MESSAGE_ID, 7)              \
+    X(timestamp, timestamp, TIMESTAMP, 6)               \
+    X(shortstr, type, TYPE, 5)                          \
+    X(shortstr, user_id, USER_ID, 4)                    \
+    X(shortstr, app_id, APP_ID, 3)                      \
+    X(shortstr, cluster_id, CLUSTER_ID, 2)
 
-struct lv_amqp_props {
-    uint16_t flags; /* LV_AMQP_PROP_*: which are present; the others are zero */
-    uint8_t delivery_mode, priority;
-    uint64_t timestamp; /* seconds */
-    struct lv_bytes content_type, content_encoding;
-    struct lv_bytes headers; /* a table's contents */
-    struct lv_bytes correlation_id, reply_to, expiration, message_id, type, user_id, app_id,
-        cluster_id;
+enum lv_amqp_prop {
+#define X(type, field, FLAG, bit) LV_AMQP_PROP_##FLAG = 1 << (bit),
+    LV_AMQP_PROPS(X)
+#undef X
+#define X(type, field, FLAG, bit) | 1 << (bit)
+        LV_AMQP_PROP_ALL = 0 LV_AMQP_PROPS(X),
+#undef X
 };
 
-/* Decodes and checks flags and list, to the last byte. LV_ESYNTAX: short, trailing bytes, a malformed table, or a flag
- * that stands for no property; LV_EUTF8; LV_EDEPTH. */
+struct lv_amqp_props {
+    uint16_t flags; /* enum lv_amqp_prop: which are present; the others are zero and empty */
+#define X(type, field, FLAG, bit) LV_AMQP_C_##type field;
+    LV_AMQP_PROPS(X)
+#undef X
+};
+
+/* Decodes and checks flags and list, to the last byte. LV_ESYNTAX: short, trailing bytes, a malformed headers table;
+ * LV_EDEPTH. As RabbitMQ: strings are any bytes, and the two flags that stand for no property are ignored. */
 enum lv_err lv_amqp_decode_props(struct lv_bytes raw, struct lv_amqp_props *out) LV_MUST_USE;
-/* Writes flags and list, as raw properties are kept. */
+/* Writes flags and list, as raw properties are kept. Short strings are at most LV_SHORTSTR_MAX bytes (asserted). */
 void lv_amqp_write_props(struct lv_wr *w, const struct lv_amqp_props *p);
 
 /* ---- how RabbitMQ's error texts show bytes ---- */
