@@ -41,9 +41,10 @@ asan tsan: ## the tests under address and undefined-behaviour, or thread sanitiz
 	@$(setup) build test
 	@$(tally) $@
 
-fuzz: ## every fuzz target for SECONDS (300)
+fuzz: ## every fuzz target for SECONDS (300); inputs that reach new code are kept
 	@$(setup) build test
 	@$(tally) --fuzz-seconds $(SECONDS) fuzz
+	@scripts/keep-corpus.sh
 
 cover: ## lines reached by the tests: build/coverage/report/index.html
 	@$(setup) build test cover

@@ -131,25 +131,26 @@ def sanitizer_options():
 
 def fuzz(seconds):
     """Every fuzz target for `seconds`, as many at once as there are cores. New inputs gather in build/fuzz/corpus."""
-    def one(log, target):
+    def one(target):
         name = os.path.basename(target).removeprefix("fuzz_")
         gathered, kept = f"build/fuzz/corpus/{name}", f"test/fuzz/corpus/{name}"
         for folder in (gathered, "build/fuzz/crashes"):
             os.makedirs(os.path.join(ROOT, folder), exist_ok=True)
         corpora = [gathered] + [kept] * os.path.isdir(os.path.join(ROOT, kept))
-        return log.run(target, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048",
-                       "-print_final_stats=1", f"-artifact_prefix=build/fuzz/crashes/{name}-", *corpora)
+        log = Log(f"fuzz-{name}")
+        code = log.run(target, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048",
+                       f"-artifact_prefix=build/fuzz/crashes/{name}-", *corpora)
+        return log.tail(40) if code else ""
 
     def step(log):
         if not shutil.which("clang"):
             return Result(skipped=["no clang"])
         targets = sorted(glob.glob(os.path.join(ROOT, "build/fuzz/test/fuzz_*")))
         with ThreadPoolExecutor(JOBS) as pool:
-            codes = list(pool.map(lambda target: one(log, target), targets))
-        failed = [os.path.basename(t) for t, code in zip(targets, codes) if code]
-        if failed:
-            log.say(f"failed: {' '.join(failed)}; inputs in build/fuzz/crashes")
-        return Result(codes.count(0), len(failed))
+            failures = [text for text in pool.map(one, targets) if text]
+        for text in failures:
+            log.say(text)
+        return Result(len(targets) - len(failures), len(failures))
     return step
 
 
