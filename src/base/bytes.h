@@ -92,6 +92,8 @@ struct lv_rd {
 
 static inline struct lv_rd lv_rd(struct lv_bytes b)
 {
+    if (b.ptr == NULL) /* C adds nothing to NULL, not even 0 */
+        b.ptr = (const uint8_t *)"";
     return (struct lv_rd){ b.ptr, b.ptr + b.len, false };
 }
 

@@ -41,7 +41,7 @@ void *lv_mem_dup(const void *src, size_t bytes, enum lv_mem_tag tag) LV_MUST_USE
 
 /* Bytes in use under `tag`, all threads; a momentary sum. Any thread. */
 int64_t lv_mem_used(enum lv_mem_tag tag);
-/* Name of a tag in lower case, static. */
+/* Name of a tag as in LV_MEM_TAGS, static. */
 const char *lv_mem_tag_name(enum lv_mem_tag tag);
 
 /* Tests: the n-th allocation of this thread from now on fails once (1: the next); 0 switches off. */

@@ -45,9 +45,10 @@ enum lv_err lv_table_check(struct lv_bytes table)
         const uint8_t *end;
         bool has_names;
     } levels[LV_TABLE_DEPTH_MAX], *level = levels;
-    const uint8_t *at = table.ptr;
+    struct lv_rd whole = lv_rd(table);
+    const uint8_t *at = whole.at;
 
-    *level = (struct level){ table.ptr + table.len, true };
+    *level = (struct level){ whole.end, true };
     for (;;) {
         while (at == level->end) {
             if (level == levels)

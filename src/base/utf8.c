@@ -26,7 +26,8 @@ static size_t lead_info(uint8_t lead, uint8_t *lo, uint8_t *hi)
 
 bool lv_utf8_valid(struct lv_bytes b)
 {
-    const uint8_t *p = b.ptr, *end = b.ptr + b.len;
+    struct lv_rd r = lv_rd(b);
+    const uint8_t *p = r.at, *end = r.end;
 
     while (p < end) {
         uint64_t word;

@@ -75,7 +75,8 @@ void lv_conn_write_ref(struct lv_conn *c, struct lv_bytes b, void *owner, void (
 void lv_conn_write_borrowed(struct lv_conn *c, struct lv_bytes b);
 
 /* Unhooks from its loop (between turns or within its own callbacks' end); then, on the other loop's thread, hooks
- * it in again. Leftover input and unwritten output move with it. */
+ * it in again. Leftover input and unwritten output move with it. When attaching fails the socket is closed and the
+ * connection's memory freed; ops->closed is not called. */
 void lv_conn_detach(struct lv_conn *c);
 enum lv_err lv_conn_attach(struct lv_conn *c, struct lv_loop *loop) LV_MUST_USE;
 

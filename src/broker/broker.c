@@ -1,0 +1,231 @@
+#include "broker/broker.h"
+
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "broker/broker_priv.h"
+
+/* ---- virtual hosts ---- */
+
+static enum lv_err vhost_add(struct lv_broker *b, const char *name)
+{
+    size_t len = strlen(name);
+    struct lv_vhost *v = lv_mem_zalloc(sizeof(*v) + len + 1, LV_TAG_BROKER);
+
+    if (v == NULL)
+        return LV_ENOMEM;
+    memcpy(v->text, name, len);
+    v->name.key = lv_bytes(v->text, len);
+    v->name.hash = lv_hash(v->name.key, 0);
+    enum lv_err err = lv_router_init(&v->router, &lv_loop_reclaim);
+    if (err == LV_OK)
+        err = lv_ptrmap_add(&b->vhosts, &v->name);
+    if (err != LV_OK)
+        lv_mem_free(v, LV_TAG_BROKER);
+    return err;
+}
+
+/* ---- life ---- */
+
+enum lv_err lv_broker_new(const struct lv_settings *settings, struct lv_broker **out)
+{
+    struct lv_broker *b = lv_mem_zalloc(sizeof(*b), LV_TAG_BROKER);
+
+    *out = NULL;
+    if (b == NULL)
+        return LV_ENOMEM;
+    b->settings = settings;
+    lv_ptrmap_init(&b->vhosts, &lv_loop_reclaim);
+    enum lv_err err = vhost_add(b, "/");
+    if (err != LV_OK) {
+        lv_mem_free(b, LV_TAG_BROKER);
+        return err;
+    }
+    *out = b;
+    return LV_OK;
+}
+
+/* On the loop's own thread, before its first turn. */
+static enum lv_err shard_start(struct lv_loop *loop)
+{
+    struct lv_broker *b = lv_loop_owner(loop);
+    struct lv_shard *shard = &b->shards[lv_loop_index(loop)];
+
+    shard->loop = loop;
+    lv_loop_set_data(loop, shard);
+    return LV_OK;
+}
+
+enum lv_err lv_broker_set_loops(struct lv_broker *b, struct lv_loops *loops)
+{
+    unsigned count = lv_loops_count(loops);
+
+    b->shards = lv_mem_zalloc(count * sizeof(*b->shards), LV_TAG_BROKER);
+    if (b->shards == NULL)
+        return LV_ENOMEM;
+    b->loops = loops;
+    for (unsigned i = 0; i < count; i++) {
+        struct lv_shard *shard = &b->shards[i];
+        shard->broker = b;
+        shard->index = i;
+        lv_handles_init(&shard->queues, (uint8_t)i);
+        lv_handles_init(&shard->feeds, (uint8_t)i);
+        lv_handles_init(&shard->subs, (uint8_t)i);
+        lv_handles_init(&shard->sessions, (uint8_t)i);
+        lv_route_init(&shard->route);
+    }
+    return LV_OK;
+}
+
+/* Nobody runs any more: what is left is freed without telling anyone. */
+static void shard_fini(struct lv_shard *shard)
+{
+    struct lv_home_queue *hq;
+    struct lv_feed *feed;
+    uint32_t pos = 0;
+
+    while ((feed = lv_handles_next(&shard->feeds, &pos)) != NULL) {
+        lv_queue_unsubscribe(&feed->consumer);
+        lv_mem_free(feed, LV_TAG_QUEUE);
+    }
+    pos = 0;
+    while ((hq = lv_handles_next(&shard->queues, &pos)) != NULL) {
+        lv_queue_free(hq->queue);
+        lv_router_remove_queue(&hq->vhost->router, &hq->entry->dest);
+        lv_mem_free(hq->entry, LV_TAG_QUEUE);
+        lv_mem_free(hq, LV_TAG_QUEUE);
+    }
+    lv_handles_fini(&shard->queues);
+    lv_handles_fini(&shard->feeds);
+    lv_handles_fini(&shard->subs);
+    lv_handles_fini(&shard->sessions);
+    lv_route_fini(&shard->route);
+}
+
+void lv_broker_free(struct lv_broker *b)
+{
+    struct lv_ptrmap_entry *e;
+    size_t pos = 0;
+
+    for (unsigned i = 0; b->shards != NULL && i < lv_loops_count(b->loops); i++)
+        shard_fini(&b->shards[i]);
+    lv_mem_free(b->shards, LV_TAG_BROKER);
+    while ((e = lv_ptrmap_next(&b->vhosts, &pos)) != NULL) {
+        struct lv_vhost *v = (struct lv_vhost *)e;
+        lv_router_fini(&v->router);
+        lv_mem_free(v, LV_TAG_BROKER);
+    }
+    lv_ptrmap_fini(&b->vhosts);
+    lv_mem_free(b, LV_TAG_BROKER);
+}
+
+/* ---- mail ---- */
+
+static void mail_arrived(struct lv_loop *loop, unsigned from, const struct lv_mail *m)
+{
+    struct lv_shard *shard = lv_loop_data(loop);
+
+    (void)from;
+    switch ((enum mail_op)m->op) {
+    case MAIL_PUBLISH:
+    case MAIL_ACCEPTED:
+    case MAIL_REPLY:
+        mail_publish(shard, m);
+        break;
+    case MAIL_DELIVER:
+    case MAIL_SETTLE:
+    case MAIL_CREDIT:
+    case MAIL_PAUSE:
+    case MAIL_RESUME:
+    case MAIL_UNSUBSCRIBE:
+    case MAIL_CANCELLED:
+        mail_consumers(shard, m);
+        break;
+    case MAIL_CALL:
+        call_arrived(shard, (struct lv_call *)m->w[0]);
+        break;
+    case MAIL_REMOVE:
+        mail_remove(shard, m);
+        break;
+    case MAIL_ACCEPT:
+        ((lv_accept_fn *)m->w[0])(shard, (int)m->a);
+        break;
+    case MAIL_MOVE:
+        session_adopt(shard, (struct lv_session *)m->w[0]);
+        break;
+    case MAIL_SHUT:
+        sessions_shut(shard);
+        break;
+    case MAIL_OP_COUNT:
+        LV_ASSERT(!"mail without an op");
+    }
+}
+
+void lv_broker_hook(struct lv_broker *b, struct lv_loops_config *config)
+{
+    config->owner = b;
+    config->start = shard_start;
+    config->mail = mail_arrived;
+}
+
+/* ---- placement ---- */
+
+void lv_broker_place(struct lv_broker *b, int fd, lv_accept_fn *accept)
+{
+    unsigned best = 0;
+
+    for (unsigned i = 1; i < lv_loops_count(b->loops); i++)
+        if (atomic_load(&b->shards[i].session_count) < atomic_load(&b->shards[best].session_count))
+            best = i;
+    if (best == REGISTRY_LOOP) {
+        accept(&b->shards[best], fd);
+        return;
+    }
+    struct lv_mail m = { .op = MAIL_ACCEPT, .a = (uint32_t)fd, .w = { (uintptr_t)accept } };
+    lv_loop_post(b->shards[REGISTRY_LOOP].loop, best, &m);
+}
+
+const struct lv_settings *lv_broker_settings(const struct lv_broker *b)
+{
+    return b->settings;
+}
+
+uint64_t lv_broker_sessions(const struct lv_broker *b)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < lv_loops_count(b->loops); i++)
+        sum += atomic_load(&b->shards[i].session_count);
+    return sum;
+}
+
+/* ---- stopping ---- */
+
+#define STOP_POLL_MS 20u
+
+static void stop_poll(struct lv_loop *loop, struct lv_timer *t)
+{
+    struct lv_broker *b = LV_CONTAINER_OF(t, struct lv_broker, stop_timer);
+
+    if (lv_broker_sessions(b) == 0 || lv_loop_now(loop) >= b->stop_due)
+        lv_loops_stop(b->loops);
+    else
+        lv_timer_start(loop, t, STOP_POLL_MS, stop_poll);
+}
+
+void lv_broker_stop(struct lv_broker *b, uint64_t grace_ms)
+{
+    struct lv_shard *registry = &b->shards[REGISTRY_LOOP];
+    struct lv_mail m = { .op = MAIL_SHUT };
+
+    if (b->is_stopping) {
+        lv_loops_stop(b->loops); /* asked twice: at once */
+        return;
+    }
+    b->is_stopping = true;
+    b->stop_due = shard_now(registry) + grace_ms;
+    for (unsigned i = 0; i < lv_loops_count(b->loops); i++)
+        lv_loop_post(registry->loop, i, &m);
+    lv_timer_start(registry->loop, &b->stop_timer, STOP_POLL_MS, stop_poll);
+}

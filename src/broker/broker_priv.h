@@ -1,0 +1,136 @@
+/* broker/broker_priv.h - what the files of this room share. */
+#ifndef LV_BROKER_BROKER_PRIV_H
+#define LV_BROKER_BROKER_PRIV_H
+#include <stdatomic.h>
+
+#include "broker/broker.h"
+#include "broker/session.h"
+
+#define REGISTRY_LOOP 0u
+
+struct lv_vhost {
+    struct lv_ptrmap_entry name; /* first */
+    struct lv_router router;
+    char text[];
+};
+
+/* The directory's record of a queue: written by the registry, read by every loop under RCU. */
+struct lv_queue_entry {
+    struct lv_dest dest; /* first */
+    lv_handle home;      /* the queue, on its home loop */
+    uint64_t owner;      /* session that has it exclusively, 0: nobody */
+    bool durable, auto_delete;
+    struct lv_bytes arguments; /* views data */
+    uint8_t data[];            /* name, arguments */
+};
+
+struct lv_shard;
+
+/* The queue where it lives. Home loop only. */
+struct lv_home_queue {
+    struct lv_queue *queue;
+    struct lv_shard *shard;
+    struct lv_queue_entry *entry; /* the registry's once it is in the directory */
+    struct lv_vhost *vhost;
+    lv_handle self;
+    bool auto_delete;
+};
+
+/* The home's side of a consumer. */
+struct lv_feed {
+    struct lv_consumer consumer; /* first; owner is the home queue */
+    lv_handle self;
+    struct lv_sub *local;  /* when the session is on this loop */
+    lv_handle remote;      /* else its subscription there */
+};
+
+/* One per loop: the queues whose home it is, the sessions that live on it. */
+struct lv_shard {
+    struct lv_broker *broker;
+    struct lv_loop *loop;
+    unsigned index;
+    struct lv_handles queues;   /* of struct lv_home_queue */
+    struct lv_handles feeds;    /* of struct lv_feed */
+    struct lv_handles subs;     /* of struct lv_sub */
+    struct lv_handles sessions; /* of struct lv_session */
+    struct lv_route route;      /* scratch */
+    _Atomic uint32_t session_count; /* also read by placement on loop 0 */
+};
+
+struct lv_broker {
+    const struct lv_settings *settings;
+    struct lv_loops *loops;
+    struct lv_shard *shards; /* one per loop */
+    struct lv_ptrmap vhosts;
+    _Atomic uint64_t next_session_id;
+    struct lv_timer stop_timer;
+    lv_time_ms stop_due;
+    bool is_stopping;
+};
+
+/* Mail between loops: what the words mean. */
+enum mail_op {
+    MAIL_CALL,        /* w0 call */
+    MAIL_ACCEPT,      /* w0 accept function, a fd */
+    MAIL_MOVE,        /* w0 session */
+    MAIL_PUBLISH,     /* w0 queue, w1 msg (shared, with a reference), w2 session, w3 token */
+    MAIL_ACCEPTED,    /* w0 session, w1 token */
+    MAIL_DELIVER,     /* w0 sub, w1 msg (shared, with a reference), w2 queue, a slot, w3 redelivered */
+    MAIL_SETTLE,      /* w0 queue, w1 feed, w2 outcome | n << 32, a credit, w3.. slots in pairs */
+    MAIL_CREDIT,      /* w0 feed, a credit */
+    MAIL_PAUSE,       /* w0 feed */
+    MAIL_RESUME,      /* w0 feed */
+    MAIL_UNSUBSCRIBE, /* w0 feed */
+    MAIL_REMOVE,      /* w0 entry, w1 vhost, w2 call or 0; to the registry */
+    MAIL_CANCELLED,   /* w0 sub */
+    MAIL_REPLY,       /* w0 session, w1 consumer, w2 msg (shared, with a reference) */
+    MAIL_SHUT,        /* close every session */
+    MAIL_OP_COUNT,
+};
+
+#define SETTLE_MAIL_SLOTS 8u          /* in w3..w6 */
+#define REMOTE_WINDOW 512u            /* deliveries on their way to a subscription without limit on another loop */
+
+/* call.c */
+/* Goes on with `step` on loop `to`: now when that is here. */
+void call_go(struct lv_shard *here, struct lv_call *call, unsigned to,
+             void (*step)(struct lv_shard *, struct lv_call *));
+/* Prepares a call for leaving its origin: strings copied, session paused. false: no memory. */
+bool call_leave(struct lv_call *call) LV_MUST_USE;
+void call_arrived(struct lv_shard *shard, struct lv_call *call);
+/* Looks the queue call->name up for an operation by call->owner: 404 and 405 are reported to the call. */
+struct lv_queue_entry *call_find_queue(struct lv_call *call);
+/* 405 with RabbitMQ's text; `rs` is the queue as lv_rs names it. */
+void call_fail_locked(struct lv_call *call, const char *rs);
+
+/* queues.c */
+extern const struct lv_queue_sink home_sink;
+struct lv_home_queue *home_find(struct lv_shard *shard, lv_handle queue);
+/* Ends a queue at its home and in the directory, then finishes `call` (may be NULL). */
+void home_delete(struct lv_shard *shard, struct lv_home_queue *hq, struct lv_call *call);
+void mail_remove(struct lv_shard *registry, const struct lv_mail *m);
+
+/* consumers.c */
+void feed_end(struct lv_shard *shard, struct lv_feed *feed);
+void mail_consumers(struct lv_shard *shard, const struct lv_mail *m);
+
+/* publish.c */
+void mail_publish(struct lv_shard *shard, const struct lv_mail *m);
+
+/* session.c */
+void session_adopt(struct lv_shard *shard, struct lv_session *s);
+void sessions_shut(struct lv_shard *shard);
+
+/* arguments.c */
+/* Checks the arguments of a queue.declare; the failure is reported to the call. */
+void check_queue_arguments(struct lv_call *call);
+/* Compares a redeclaration with what exists (RabbitMQ's order and texts). */
+void check_queue_equivalence(struct lv_call *call, const struct lv_queue_entry *have);
+void check_exchange_equivalence(struct lv_call *call, const struct lv_exchange *have);
+
+static inline lv_time_ms shard_now(const struct lv_shard *shard)
+{
+    return lv_loop_now(shard->loop);
+}
+
+#endif

@@ -1,0 +1,197 @@
+/* Exchanges and bindings: all of it is the registry's. */
+#include "base/mem.h"
+#include "base/table.h"
+#include "broker/broker_priv.h"
+
+static bool is_default(struct lv_call *call, struct lv_bytes name)
+{
+    if (name.len == 0)
+        lv_call_fail(call, 403, "operation not permitted on the default exchange");
+    return name.len == 0;
+}
+
+/* ---- declare ---- */
+
+static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
+{
+    struct lv_router *router = &call->vhost->router;
+    struct lv_exchange *x = lv_router_exchange(router, call->name);
+    struct lv_value alternate;
+    char rs[LV_RS_MAX];
+
+    if (x != NULL) {
+        check_exchange_equivalence(call, x);
+        lv_call_finish(registry, call);
+        return;
+    }
+    lv_rs(rs, sizeof(rs), "exchange", call->name, call->vhost);
+    struct lv_exchange_spec spec = {
+        .name = call->name,
+        .type = call->type,
+        .durable = call->durable,
+        .auto_delete = call->auto_delete,
+        .internal = call->internal,
+        .arguments = call->arguments,
+    };
+    if (lv_bytes_has_prefix(call->name, LV_BYTES_LIT("amq."))) {
+        lv_call_fail(call, 403, "exchange name '%.*s' contains reserved prefix 'amq.*'",
+                     LV_BYTES_FMT(call->name));
+    } else if (lv_table_find(call->arguments, LV_BYTES_LIT("alternate-exchange"), &alternate)) {
+        spec.has_alternate = alternate.kind == LV_KIND_STRING;
+        spec.alternate = alternate.bytes;
+        if (!spec.has_alternate)
+            lv_call_fail(call, 406, "invalid type '%s' for arg 'alternate-exchange' in %s",
+                         lv_value_type_name(&alternate), rs);
+    }
+    if (call->failure.code == 0) {
+        enum lv_err err = lv_router_declare(router, &spec, &x);
+        if (err != LV_OK)
+            lv_call_fail(call, 541, "%s", lv_err_text(err));
+    }
+    lv_call_finish(registry, call);
+}
+
+void lv_exchange_declare(struct lv_call *call)
+{
+    struct lv_shard *shard = call->session->shard;
+    char rs[LV_RS_MAX];
+
+    if (is_default(call, call->name)) {
+        lv_call_finish(shard, call);
+    } else if (call->passive) {
+        if (lv_router_exchange(&call->vhost->router, call->name) == NULL)
+            lv_call_fail(call, 404, "no %s",
+                         lv_rs(rs, sizeof(rs), "exchange", call->name, call->vhost));
+        lv_call_finish(shard, call);
+    } else {
+        call_go(shard, call, REGISTRY_LOOP, declare_at_registry);
+    }
+}
+
+/* ---- delete ---- */
+
+static void delete_at_registry(struct lv_shard *registry, struct lv_call *call)
+{
+    struct lv_router *router = &call->vhost->router;
+    struct lv_exchange *x = lv_router_exchange(router, call->name);
+    char rs[LV_RS_MAX];
+
+    if (x != NULL && call->if_unused && x->bindings_out_count != 0)
+        lv_call_fail(call, 406, "%s in use",
+                     lv_rs(rs, sizeof(rs), "exchange", call->name, call->vhost));
+    else if (x != NULL)
+        lv_router_delete(router, x);
+    lv_call_finish(registry, call);
+}
+
+void lv_exchange_delete(struct lv_call *call)
+{
+    struct lv_shard *shard = call->session->shard;
+    char rs[LV_RS_MAX];
+
+    if (is_default(call, call->name)) {
+        lv_call_finish(shard, call);
+    } else if (lv_bytes_has_prefix(call->name, LV_BYTES_LIT("amq."))) {
+        lv_call_fail(call, 403, "deletion of system %s not allowed",
+                     lv_rs(rs, sizeof(rs), "exchange", call->name, call->vhost));
+        lv_call_finish(shard, call);
+    } else {
+        call_go(shard, call, REGISTRY_LOOP, delete_at_registry);
+    }
+}
+
+/* ---- bind and unbind ---- */
+
+static struct lv_dest *binding_destination(struct lv_call *call)
+{
+    char rs[LV_RS_MAX];
+
+    if (call->to_exchange) {
+        struct lv_exchange *x = lv_router_exchange(&call->vhost->router, call->other);
+        if (x == NULL)
+            lv_call_fail(call, 404, "no %s",
+                         lv_rs(rs, sizeof(rs), "exchange", call->other, call->vhost));
+        return x != NULL ? &x->dest : NULL;
+    }
+    struct lv_bytes source = call->name;
+    call->name = call->other;
+    struct lv_queue_entry *entry = call_find_queue(call);
+    call->name = source;
+    return entry != NULL ? &entry->dest : NULL;
+}
+
+static struct lv_exchange *binding_source(struct lv_call *call)
+{
+    struct lv_exchange *x = lv_router_exchange(&call->vhost->router, call->name);
+    char rs[LV_RS_MAX];
+
+    if (x == NULL)
+        lv_call_fail(call, 404, "no %s",
+                     lv_rs(rs, sizeof(rs), "exchange", call->name, call->vhost));
+    return x;
+}
+
+static void fail_match(struct lv_call *call)
+{
+    struct lv_value v = { 0 };
+
+    if (!lv_table_find(call->arguments, LV_BYTES_LIT("x-match"), &v))
+        lv_call_fail(call, 406, "invalid binding arguments");
+    else if (v.kind == LV_KIND_STRING)
+        lv_call_fail(call, 406,
+                     "Invalid x-match field value <<\"%.*s\">>; expected all, any, all-with-x, or "
+                     "any-with-x",
+                     LV_BYTES_FMT(v.bytes));
+    else
+        lv_call_fail(call, 406, "Invalid x-match field type %s (value expected longstr)",
+                     lv_value_type_name(&v));
+}
+
+static void bind_at_registry(struct lv_shard *registry, struct lv_call *call)
+{
+    struct lv_exchange *x = binding_source(call);
+    struct lv_dest *dest = x != NULL ? binding_destination(call) : NULL;
+
+    if (dest != NULL) {
+        enum lv_err err =
+            lv_router_bind(&call->vhost->router, x, dest, call->key, call->arguments);
+        if (err == LV_EINVAL)
+            fail_match(call);
+        else if (err != LV_OK)
+            lv_call_fail(call, 541, "%s", lv_err_text(err));
+    }
+    lv_call_finish(registry, call);
+}
+
+/* Missing binding, source or destination: all the same, there is nothing to unbind (RabbitMQ since 3.2). */
+static void unbind_at_registry(struct lv_shard *registry, struct lv_call *call)
+{
+    struct lv_exchange *x = binding_source(call);
+    struct lv_dest *dest = x != NULL ? binding_destination(call) : NULL;
+
+    if (dest != NULL)
+        (void)!lv_router_unbind(&call->vhost->router, x, dest, call->key, call->arguments);
+    if (call->failure.code == 404)
+        call->failure.code = 0;
+    lv_call_finish(registry, call);
+}
+
+static void binding_call(struct lv_call *call, void (*step)(struct lv_shard *, struct lv_call *))
+{
+    struct lv_shard *shard = call->session->shard;
+
+    if (is_default(call, call->name) || (call->to_exchange && is_default(call, call->other)))
+        lv_call_finish(shard, call);
+    else
+        call_go(shard, call, REGISTRY_LOOP, step);
+}
+
+void lv_bind(struct lv_call *call)
+{
+    binding_call(call, bind_at_registry);
+}
+
+void lv_unbind(struct lv_call *call)
+{
+    binding_call(call, unbind_at_registry);
+}

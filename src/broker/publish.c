@@ -1,0 +1,205 @@
+/* Publishing: from exchange and key to queues, and to the loops where they live. */
+#include "base/mem.h"
+#include "broker/broker_priv.h"
+
+void lv_route_memo_fini(struct lv_route_memo *memo)
+{
+    lv_mem_free(memo->queues, LV_TAG_CHANNEL);
+    memo->queues = NULL;
+    memo->count = memo->cap = 0;
+    memo->version = 0;
+}
+
+static inline bool memo_is_exchange(const struct lv_route_memo *memo, struct lv_bytes exchange)
+{
+    return memo->exchange_len == exchange.len &&
+           memcmp(memo->text, exchange.ptr, exchange.len) == 0;
+}
+
+static inline bool memo_is_key(const struct lv_route_memo *memo, struct lv_bytes key)
+{
+    return memo->has_key && memo->key_len == key.len &&
+           memcmp(memo->text + memo->exchange_len, key.ptr, key.len) == 0;
+}
+
+static enum lv_err memo_take(struct lv_route_memo *memo, const struct lv_route *rt)
+{
+    if (rt->count > memo->cap) {
+        lv_handle *queues =
+            lv_mem_realloc(memo->queues, rt->count * sizeof(*queues), LV_TAG_CHANNEL);
+        if (queues == NULL)
+            return LV_ENOMEM;
+        memo->queues = queues;
+        memo->cap = (uint32_t)rt->count;
+    }
+    for (size_t i = 0; i < rt->count; i++)
+        memo->queues[i] = ((struct lv_queue_entry *)rt->queues[i])->home;
+    memo->count = (uint32_t)rt->count;
+    return LV_OK;
+}
+
+static enum lv_err route_slow(struct lv_session *s, struct lv_route_memo *memo,
+                              struct lv_bytes exchange, const struct lv_route_query *query,
+                              uint64_t version)
+{
+    const struct lv_router *router = &s->vhost->router;
+    struct lv_route *rt = &s->shard->route;
+
+    if (memo->version != version || !memo_is_exchange(memo, exchange)) {
+        struct lv_exchange *x = lv_router_exchange(router, exchange);
+        memo->version = 0;
+        if (x == NULL)
+            return LV_ENOTFOUND;
+        if (x->spec.internal)
+            return LV_EREFUSED;
+        memo->exchange = x;
+        memo->exchange_len = (uint16_t)exchange.len;
+        memcpy(memo->text, exchange.ptr, exchange.len);
+    }
+    memo->has_key = false;
+    enum lv_err err = lv_route(router, memo->exchange, query, rt);
+    if (err == LV_OK)
+        err = memo_take(memo, rt);
+    if (err != LV_OK) {
+        memo->version = 0;
+        return err;
+    }
+    memo->version = version;
+    if (query->more_count == 0 && !lv_route_uses_headers(router, memo->exchange)) {
+        memo->key_len = (uint16_t)query->key.len;
+        memcpy(memo->text + memo->exchange_len, query->key.ptr, query->key.len);
+        memo->has_key = true;
+    }
+    return LV_OK;
+}
+
+enum lv_err lv_session_route(struct lv_session *s, struct lv_route_memo *memo,
+                             struct lv_bytes exchange, struct lv_bytes key,
+                             const struct lv_bytes *more_keys, size_t more_count,
+                             struct lv_bytes headers)
+{
+    uint64_t version = atomic_load_explicit(&s->vhost->router.version, memory_order_acquire);
+
+    if (LV_LIKELY(memo->version == version && more_count == 0 && memo_is_exchange(memo, exchange) &&
+                  memo_is_key(memo, key)))
+        return LV_OK;
+
+    struct lv_route_query query = {
+        .key = key,
+        .more_keys = more_keys,
+        .more_count = more_count,
+        .headers = headers,
+    };
+    return route_slow(s, memo, exchange, &query, version);
+}
+
+/* A publisher whose messages all go to one other loop had better live there. */
+#define AWAY_STREAK 2048u
+
+static void note_away(struct lv_session *s, unsigned loop)
+{
+    if (s->away_loop != loop) {
+        s->away_loop = (uint8_t)loop;
+        s->away_streak = 0;
+    }
+    if (++s->away_streak >= AWAY_STREAK) {
+        s->away_streak = 0;
+        lv_session_follow(s, loop);
+    }
+}
+
+static bool publish_away(struct lv_session *s, lv_handle queue, struct lv_msg *msg, uint64_t token)
+{
+    struct lv_msg *kept = lv_msg_keep(msg);
+
+    if (kept == NULL)
+        return false;
+    lv_msg_share(kept);
+    struct lv_mail m = {
+        .op = MAIL_PUBLISH,
+        .w = { queue, (uintptr_t)kept, s->self, token },
+    };
+    lv_loop_post(s->shard->loop, lv_handle_loop(queue), &m);
+    s->away_unaccepted += token != 0;
+    note_away(s, lv_handle_loop(queue));
+    return true;
+}
+
+uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_t count,
+                            struct lv_msg *msg, uint64_t token, bool *lost)
+{
+    struct lv_shard *shard = s->shard;
+    uint32_t away = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (LV_LIKELY(lv_handle_loop(queues[i]) == shard->index)) {
+            struct lv_home_queue *hq = home_find(shard, queues[i]);
+            if (LV_LIKELY(hq != NULL) &&
+                LV_UNLIKELY(lv_queue_publish(hq->queue, msg, shard_now(shard)) != LV_OK))
+                *lost = true;
+            s->away_streak = 0;
+        } else if (publish_away(s, queues[i], msg, token)) {
+            away += token != 0;
+        } else {
+            *lost = true;
+        }
+    }
+    return away;
+}
+
+void lv_session_reply(struct lv_session *s, lv_handle to, uint64_t consumer, struct lv_msg *msg)
+{
+    struct lv_shard *shard = s->shard;
+
+    if (lv_handle_loop(to) >= lv_loops_count(s->broker->loops))
+        return; /* an address that we never gave out */
+    if (lv_handle_loop(to) == shard->index) {
+        struct lv_session *target = lv_handles_get(&shard->sessions, to);
+        if (target != NULL)
+            (void)target->ops->reply(target, consumer, msg);
+        return;
+    }
+    struct lv_msg *kept = lv_msg_keep(msg);
+    if (kept == NULL)
+        return; /* at most once: replies may be lost */
+    lv_msg_share(kept);
+    struct lv_mail m = { .op = MAIL_REPLY, .w = { to, consumer, (uintptr_t)kept } };
+    lv_loop_post(shard->loop, lv_handle_loop(to), &m);
+}
+
+/* ---- mail ---- */
+
+static void publish_arrived(struct lv_shard *shard, const struct lv_mail *m)
+{
+    struct lv_home_queue *hq = home_find(shard, m->w[0]);
+    struct lv_msg *msg = (struct lv_msg *)m->w[1];
+
+    if (hq != NULL)
+        (void)!lv_queue_publish(hq->queue, msg, shard_now(shard));
+    lv_msg_unref(msg);
+    if (m->w[3] == 0)
+        return;
+    struct lv_mail back = { .op = MAIL_ACCEPTED, .w = { m->w[2], m->w[3] } };
+    lv_loop_post(shard->loop, lv_handle_loop(m->w[2]), &back);
+}
+
+void mail_publish(struct lv_shard *shard, const struct lv_mail *m)
+{
+    if (m->op == MAIL_PUBLISH) {
+        publish_arrived(shard, m);
+        return;
+    }
+    struct lv_session *s = lv_handles_get(&shard->sessions, m->w[0]);
+    if (m->op == MAIL_ACCEPTED) {
+        if (s == NULL)
+            return;
+        s->ops->accepted(s, m->w[1]);
+        if (--s->away_unaccepted == 0 && s->is_moving)
+            lv_loop_defer(shard->loop, &s->mover);
+        return;
+    }
+    struct lv_msg *msg = (struct lv_msg *)m->w[2];
+    if (s != NULL)
+        (void)s->ops->reply(s, m->w[1], msg);
+    lv_msg_unref(msg);
+}

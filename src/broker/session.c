@@ -1,0 +1,169 @@
+/* A session's life: entering, moving to another loop, ending. */
+#include "base/hash.h"
+#include "base/mem.h"
+#include "broker/broker_priv.h"
+
+#define MOVE_SLACK 1u /* sessions that the other loop may have more, so that all do not end up on one */
+
+static void mover_run(struct lv_loop *loop, struct lv_task *task);
+
+enum lv_err lv_session_open(struct lv_session *s, struct lv_shard *shard, int fd,
+                            const struct lv_session_ops *ops, const struct lv_conn_ops *conn_ops)
+{
+    enum lv_err err = lv_handles_add(&shard->sessions, s, &s->self);
+
+    if (err != LV_OK)
+        return err;
+    err = lv_conn_open(&s->conn, shard->loop, fd, conn_ops);
+    if (err != LV_OK) {
+        lv_handles_remove(&shard->sessions, s->self);
+        return err;
+    }
+    s->ops = ops;
+    s->broker = shard->broker;
+    s->shard = shard;
+    s->id = atomic_fetch_add(&shard->broker->next_session_id, 1) + 1;
+    lv_list_init(&s->mover.link);
+    s->mover.run = mover_run;
+    atomic_fetch_add(&shard->session_count, 1);
+    return LV_OK;
+}
+
+bool lv_session_enter(struct lv_session *s, struct lv_bytes vhost)
+{
+    s->vhost = (struct lv_vhost *)lv_ptrmap_get(&s->broker->vhosts, vhost, lv_hash(vhost, 0));
+    return s->vhost != NULL;
+}
+
+struct lv_bytes lv_vhost_name(const struct lv_vhost *vhost)
+{
+    return vhost->name.key;
+}
+
+/* ---- the end ---- */
+
+static void drop_at_home(struct lv_shard *shard, struct lv_call *call)
+{
+    struct lv_home_queue *hq = home_find(shard, call->queue);
+
+    if (hq != NULL)
+        home_delete(shard, hq, call);
+    else
+        lv_call_finish(shard, call);
+}
+
+static void drop_exclusive(struct lv_session *s, lv_handle queue)
+{
+    struct lv_call *call = lv_call_new(s, NULL);
+
+    if (call == NULL)
+        return;
+    call->queue = queue;
+    call_go(s->shard, call, lv_handle_loop(queue), drop_at_home);
+}
+
+bool lv_session_drop_exclusive(struct lv_session *s)
+{
+    while (s->call == NULL && s->exclusive_count > 0)
+        drop_exclusive(s, s->exclusive[--s->exclusive_count]);
+    return s->call == NULL;
+}
+
+void lv_session_end(struct lv_session *s)
+{
+    struct lv_shard *shard = s->shard;
+
+    s->is_dying = true;
+    if (s->call != NULL)
+        return; /* lv_call_finish comes back here */
+    s->ops->leave(s);
+    if (!lv_session_drop_exclusive(s))
+        return;
+    lv_list_remove(&s->mover.link);
+    if (s->self != 0)
+        lv_handles_remove(&shard->sessions, s->self);
+    atomic_fetch_sub(&shard->session_count, 1);
+    lv_mem_free(s->exclusive, LV_TAG_CONN);
+    s->exclusive = NULL;
+    s->ops->gone(s);
+}
+
+void sessions_shut(struct lv_shard *shard)
+{
+    uint32_t pos = 0;
+    struct lv_session *s;
+
+    while ((s = lv_handles_next(&shard->sessions, &pos)) != NULL)
+        s->ops->shut(s, 320, "broker forced connection closure with reason 'shutdown'");
+}
+
+/* ---- moving ----
+ * A session follows its queue when that saves a hop for every message, and when the other loop is not the busier
+ * one. It moves between two frames, with nothing of its own under way; what it has read and not consumed moves
+ * with it. */
+
+unsigned lv_session_queue_loop(const struct lv_session *s, struct lv_bytes queue)
+{
+    struct lv_dest *dest = lv_router_queue(&s->vhost->router, queue);
+
+    return dest != NULL ? lv_handle_loop(((struct lv_queue_entry *)dest)->home) : s->shard->index;
+}
+
+bool lv_session_follow(struct lv_session *s, unsigned loop)
+{
+    struct lv_broker *b = s->broker;
+
+    if (s->is_moving || s->is_dying || loop == s->shard->index || s->sub_count != 0)
+        return false;
+    if (atomic_load_explicit(&b->shards[loop].session_count, memory_order_relaxed) >
+        atomic_load_explicit(&s->shard->session_count, memory_order_relaxed) + MOVE_SLACK)
+        return false;
+    if (!s->ops->can_move(s))
+        return false;
+    s->is_moving = true;
+    s->move_to = (uint8_t)loop;
+    lv_conn_pause(&s->conn);
+    lv_loop_defer(s->shard->loop, &s->mover);
+    return true;
+}
+
+static void mover_run(struct lv_loop *loop, struct lv_task *task)
+{
+    struct lv_session *s = LV_CONTAINER_OF(task, struct lv_session, mover);
+    struct lv_shard *shard = s->shard;
+
+    (void)loop;
+    if (s->away_unaccepted != 0 && !s->is_dying)
+        return; /* the last acceptance calls again */
+    s->is_moving = false;
+    if (s->is_dying || s->conn.is_closing)
+        return;
+    if (s->call != NULL || s->sub_count != 0 || !s->ops->can_move(s)) {
+        if (s->call == NULL)
+            lv_conn_resume(&s->conn);
+        return;
+    }
+    lv_handles_remove(&shard->sessions, s->self);
+    atomic_fetch_sub(&shard->session_count, 1);
+    lv_conn_detach(&s->conn);
+    struct lv_mail m = { .op = MAIL_MOVE, .w = { (uintptr_t)s } };
+    lv_loop_post(shard->loop, s->move_to, &m);
+}
+
+void session_adopt(struct lv_shard *shard, struct lv_session *s)
+{
+    s->shard = shard;
+    atomic_fetch_add(&shard->session_count, 1);
+    if (lv_conn_attach(&s->conn, shard->loop) != LV_OK) { /* it has closed the socket */
+        s->self = 0;
+        lv_session_end(s);
+        return;
+    }
+    if (lv_handles_add(&shard->sessions, s, &s->self) != LV_OK) {
+        s->self = 0;
+        lv_conn_close(&s->conn, 0);
+        return;
+    }
+    s->ops->moved(s);
+    lv_conn_resume(&s->conn);
+}

@@ -1,0 +1,207 @@
+/* broker/session.h - the door that every protocol uses.
+ *
+ * A session is one client connection inside the broker. A protocol embeds struct lv_session in its own
+ * connection, turns frames into the verbs below, and turns deliveries and answers back into frames. Verbs that
+ * need somebody else's data (the registry's, a queue's home loop) are calls: they travel from loop to loop and
+ * come back to `done`; while one is away the session's input is paused, so a protocol sees its own methods
+ * answered in order. A call whose owners are all on this loop is a plain function call.
+ * Owner   the session's loop. Nothing here may be touched from another thread.
+ */
+#ifndef LV_BROKER_SESSION_H
+#define LV_BROKER_SESSION_H
+#include "base/handles.h"
+#include "engine/queue.h"
+#include "loop/conn.h"
+#include "route/route.h"
+
+struct lv_broker;
+struct lv_shard;
+struct lv_vhost;
+struct lv_feed;
+struct lv_session;
+struct lv_sub;
+struct lv_call;
+struct lv_queue_entry;
+
+#define LV_FAILURE_TEXT_MAX 512
+
+/* Why a verb was refused, in AMQP 0-9-1's vocabulary, which is the one users grep for. code 0: it was not. */
+struct lv_failure {
+    uint16_t code; /* reply code: 403, 404, 405, 406, 530, 541 ... */
+    char text[LV_FAILURE_TEXT_MAX]; /* without the "NOT_FOUND - " prefix; NUL-terminated */
+};
+
+struct lv_session_ops {
+    /* A message for `sub`. The delivery's message is borrowed; with a slot it must be settled some time. */
+    enum lv_sink_answer (*deliver)(struct lv_sub *sub, const struct lv_delivery *d);
+    /* The queue went away; `sub` has ended (lv_sub_end was done for it). */
+    void (*cancelled)(struct lv_sub *sub);
+    /* `count` publishes of `token` were accepted by a queue on another loop (see lv_session_publish). */
+    void (*accepted)(struct lv_session *s, uint64_t token);
+    /* A reply published to this session's direct reply-to address; false: nobody waits for it. */
+    bool (*reply)(struct lv_session *s, uint64_t consumer, struct lv_msg *msg);
+    /* The broker wants the connection closed with this reply (shutdown, operator). */
+    void (*shut)(struct lv_session *s, uint16_t code, const char *text);
+    /* May it be moved to another loop now, and: it is on another loop now. */
+    bool (*can_move)(const struct lv_session *s);
+    void (*moved)(struct lv_session *s);
+    /* The socket is gone: end all subscriptions, give back what is unsettled. May be called again. */
+    void (*leave)(struct lv_session *s);
+    /* Last word: nothing in the broker knows this session any more; free it. */
+    void (*gone)(struct lv_session *s);
+};
+
+struct lv_session {
+    struct lv_conn conn; /* first */
+    const struct lv_session_ops *ops;
+    struct lv_broker *broker;
+    struct lv_shard *shard;
+    struct lv_vhost *vhost; /* NULL until opened */
+    struct lv_call *call;   /* the one that is away, or NULL */
+    struct lv_task mover;
+    lv_handle self;
+    uint64_t id;            /* unique in the broker's life: owner of exclusive queues */
+    lv_handle *exclusive;   /* queues this session owns (some may be gone already) */
+    uint32_t exclusive_count, exclusive_cap;
+    uint32_t sub_count;     /* subscriptions that have not ended */
+    uint32_t away_unaccepted; /* publishes on their way to other loops whose acceptance is awaited */
+    uint32_t away_streak;   /* publishes in a row that went to one other loop */
+    uint8_t away_loop, move_to;
+    bool is_moving, is_dying;
+};
+
+/* Enters an accepted socket as a session. `s` is zeroed memory of the protocol, which stays the protocol's until
+ * ops->gone. On failure the descriptor is still the caller's. */
+enum lv_err lv_session_open(struct lv_session *s, struct lv_shard *shard, int fd,
+                            const struct lv_session_ops *ops,
+                            const struct lv_conn_ops *conn_ops) LV_MUST_USE;
+/* The socket is closed (from conn_ops->closed): ops->leave, exclusive queues are deleted, ops->gone; now, or when
+ * the call that is away has come back. */
+void lv_session_end(struct lv_session *s);
+/* Deletes this session's exclusive queues; true when it is done, false: a call is away, ask again when it is back. */
+bool lv_session_drop_exclusive(struct lv_session *s);
+/* Wishes to live on `loop`, where its queue is: true when it will move after the present input call, which must
+ * then return without consuming more; the rest of the input is handled over there. */
+bool lv_session_follow(struct lv_session *s, unsigned loop);
+/* Home loop of a queue, or the session's own when there is none of that name. */
+unsigned lv_session_queue_loop(const struct lv_session *s, struct lv_bytes queue);
+/* Picks the virtual host; false when there is none of that name. */
+bool lv_session_enter(struct lv_session *s, struct lv_bytes vhost);
+struct lv_bytes lv_vhost_name(const struct lv_vhost *vhost);
+
+/* ---- calls ---- */
+struct lv_call {
+    struct lv_session *session; /* touched on the origin loop only; lives until the call is back; NULL: no one waits */
+    struct lv_broker *broker;
+    unsigned origin;
+    bool is_away;
+    void (*step)(struct lv_shard *shard, struct lv_call *call);
+    void (*done)(struct lv_session *s, struct lv_call *call); /* takes nothing: the call is freed after it */
+    struct lv_vhost *vhost;
+    uint64_t owner; /* id of the asking session */
+
+    /* arguments; the views are copied when the call leaves its loop */
+    struct lv_bytes name;      /* queue or exchange; source of a binding */
+    struct lv_bytes other;     /* destination of a binding */
+    struct lv_bytes key;       /* routing key */
+    struct lv_bytes arguments; /* checked field table */
+    uint8_t *copy;             /* where the views point after leaving */
+    char name_buf[40];         /* a name made by the server */
+    enum lv_exchange_type type;
+    bool durable, exclusive, auto_delete, internal, passive, if_unused, if_empty, no_ack;
+    bool to_exchange;     /* the binding's destination is an exchange */
+    int32_t priority;     /* subscribe */
+    uint32_t credit;      /* subscribe: prefetch limit, 0: none */
+    struct lv_sub *sub;   /* subscribe, unsubscribe */
+    uint64_t cookie;      /* the protocol's */
+    struct lv_queue_entry *entry; /* the broker's */
+
+    /* results */
+    struct lv_failure failure;
+    lv_handle queue;
+    uint64_t messages, consumers;
+    bool is_empty;          /* get: there was none */
+    struct lv_msg *msg;     /* get: with its reference */
+    uint32_t slot;          /* get */
+    bool redelivered;       /* get */
+};
+
+/* A call of `s` with everything zero but the session's own facts; NULL without memory. `s` must have none away. */
+struct lv_call *lv_call_new(struct lv_session *s,
+                            void (*done)(struct lv_session *, struct lv_call *)) LV_MUST_USE;
+/* Fails the call with a RabbitMQ-worded reason; the first failure stays. */
+void lv_call_fail(struct lv_call *call, uint16_t code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Ends the call where it stands: back to its origin, `done`, freed. */
+void lv_call_finish(struct lv_shard *shard, struct lv_call *call);
+
+/* The verbs. Each takes the call; the answer comes to call->done, maybe before the function returns. In the
+ * comments: arguments -> results. */
+void lv_queue_declare(struct lv_call *call);    /* name (empty: made by server) flags arguments -> name queue messages consumers */
+void lv_queue_delete(struct lv_call *call);     /* name if_unused if_empty -> messages */
+void lv_queue_purge_call(struct lv_call *call); /* name -> messages */
+void lv_exchange_declare(struct lv_call *call); /* name type flags arguments (alternate-exchange) */
+void lv_exchange_delete(struct lv_call *call);  /* name if_unused */
+void lv_bind(struct lv_call *call);             /* name other key arguments to_exchange */
+void lv_unbind(struct lv_call *call);           /* likewise */
+void lv_subscribe(struct lv_call *call);        /* name sub no_ack exclusive priority credit -> sub is fed after lv_sub_start */
+void lv_unsubscribe(struct lv_call *call);      /* sub -> no delivery any more */
+void lv_get(struct lv_call *call);              /* name no_ack -> is_empty, or msg slot redelivered queue messages */
+
+/* ---- subscriptions ---- */
+/* The session's side of a consumer, or of one basic.get with acknowledgement. Embedded in the protocol's struct. */
+struct lv_sub {
+    struct lv_session *session;
+    lv_handle self;         /* in the shard's table, 0 until subscribed */
+    lv_handle queue;
+    lv_handle feed;         /* at the queue's home; 0: ended, or a get */
+    struct lv_feed *local;  /* when the home is this loop */
+    uint32_t limit;         /* unsettled deliveries allowed; 0: no limit */
+    uint32_t unreported;    /* remote, no limit: deliveries since the last credit */
+    bool no_ack;
+};
+
+/* The first delivery may come: after the protocol wrote its consume-ok. */
+void lv_sub_start(struct lv_sub *sub);
+/* Ends it without waiting: what is still on its way from another loop goes back to the queue unseen. */
+void lv_sub_end(struct lv_sub *sub);
+/* No delivery until resumed (a few may be on their way from another loop). */
+void lv_sub_pause(struct lv_sub *sub);
+void lv_sub_resume(struct lv_sub *sub);
+/* Settles deliveries of `sub` and gives their credit back. */
+void lv_sub_settle(struct lv_sub *sub, const uint32_t *slots, size_t n, enum lv_outcome outcome);
+
+/* ---- publishing ---- */
+/* Where the last message of this publisher went; the next one with the same exchange and key goes there again
+ * while the topology stands. Zeroed is empty. */
+struct lv_route_memo {
+    uint64_t version; /* of the router, 0: nothing remembered */
+    struct lv_exchange *exchange; /* valid at that version */
+    lv_handle *queues;
+    uint32_t count, cap;
+    uint16_t exchange_len, key_len;
+    bool has_key; /* false: only the exchange is remembered */
+    uint8_t text[2 * 255]; /* exchange, key */
+};
+
+void lv_route_memo_fini(struct lv_route_memo *memo);
+/* Where a message goes: memo->queues[0..count). LV_ENOTFOUND: no such exchange; LV_EREFUSED: internal one;
+ * LV_ENOMEM. `more_keys` and `headers` may be empty; `headers` only matters for headers exchanges. */
+enum lv_err lv_session_route(struct lv_session *s, struct lv_route_memo *memo,
+                             struct lv_bytes exchange, struct lv_bytes key,
+                             const struct lv_bytes *more_keys, size_t more_count,
+                             struct lv_bytes headers) LV_MUST_USE;
+/* Publishes to each queue. Returns how many acceptances are still to come through ops->accepted(token) (0: all
+ * have it). With token 0 nobody waits and 0 is returned. A queue that is gone counts as having accepted. On
+ * LV_ENOMEM in a queue the message is lost there and *lost is set. */
+uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_t count,
+                            struct lv_msg *msg, uint64_t token, bool *lost);
+/* Sends a reply to the session `to` (any loop): its ops->reply(consumer) gets it. */
+void lv_session_reply(struct lv_session *s, lv_handle to, uint64_t consumer, struct lv_msg *msg);
+
+/* RabbitMQ's name for a thing: "queue 'q' in vhost '/'". Writes at most cap bytes, NUL included; returns out. */
+char *lv_rs(char *out, size_t cap, const char *kind, struct lv_bytes name,
+            const struct lv_vhost *vhost);
+#define LV_RS_MAX 600
+
+#endif
