@@ -70,6 +70,6 @@ refuses words.py 'registry of one'               "echo 'registry=http''://here.e
 refuses words.py 'a private address'             "echo '192.''168.1.1' >>docs/made.md"
 refuses format.sh 'two.c:.*house format'         "echo 'int  x ;' >>$base"
 refuses generated.sh 'docs/made.md: stale'       'echo old >docs/made.md'
-refuses tidy.py 'bugprone-sizeof-expression'     "echo 'int lv_s(void); int lv_s(void) { return (int)sizeof(sizeof(int)); }' >>$base"
+refuses tidy.py 'bugprone-integer-division'      "echo 'double lv_s(int a); double lv_s(int a) { return 7 / a; }' >>$base"
 refuses tidy.py 'cert-flp30-c'                   "echo 'void lv_s(void); void lv_s(void) { for (float f = 0; f < 9; f++) lv_two(); }' >>$base"
 exit $code
