@@ -158,7 +158,10 @@ bool lv_table_next(struct lv_rd *at, struct lv_field *out)
     if (at->bad || lv_rd_left(at) == 0)
         return false;
     out->name = lv_rd_short(at);
-    return lv_array_next(at, &out->value);
+    if (lv_array_next(at, &out->value))
+        return true;
+    at->bad = true; /* a name without a value */
+    return false;
 }
 
 bool lv_table_find(struct lv_bytes table, struct lv_bytes name, struct lv_value *out)
