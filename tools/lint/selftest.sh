@@ -9,7 +9,7 @@ trap 'rm -rf "$tree"' EXIT
 
 clean_tree() {
     rm -rf "$tree"
-    mkdir -p "$tree/src/base" "$tree/src/engine" "$tree/tools" "$tree/test" "$tree/scripts/gen" "$tree/docs"
+    mkdir -p "$tree/src/base" "$tree/src/engine" "$tree/tools" "$tree/test" "$tree/scripts/gen" "$tree/docs/internals"
     cp "$root/.clang-format" "$root/.clang-tidy" "$tree"
     cp "$root/scripts/gen.sh" "$tree/scripts"
     printf 'int lv_two(void);\n' >"$tree/src/base/two.h"
@@ -22,6 +22,7 @@ clean_tree() {
     printf '#!/bin/sh\n# generates: docs/made.md\necho made\n' >"$tree/scripts/gen/made.sh"
     chmod +x "$tree/scripts/gen/made.sh"
     echo made >"$tree/docs/made.md"
+    echo '# Locks' >"$tree/docs/internals/locks.md"
     cat >"$tree/CMakeLists.txt" <<'CMAKE'
 cmake_minimum_required(VERSION 3.25)
 project(sample LANGUAGES C)
@@ -65,6 +66,7 @@ refuses bans.py 'a cursor'                       "echo 'char *w = strtok(b, c);'
 refuses bans.py 'reports bad input'              "echo 'int n = atoi(b);' >>$base"
 refuses bans.py 'LV_ASSERT'                      "echo 'void f(void) { assert(1); }' >>$base"
 refuses readmes.sh 'src/engine: no README.md'    'rm src/engine/README.md'
+refuses locks.sh 'two.c: shares something'       "echo 'static _Atomic int n;' >>$base"
 refuses words.py 'a path of one machine'         "echo '/home''/someone/x' >>docs/made.md"
 refuses words.py 'registry of one'               "echo 'registry=http''://here.example/' >>docs/made.md"
 refuses words.py 'a private address'             "echo '192.''168.1.1' >>docs/made.md"
