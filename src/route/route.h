@@ -33,12 +33,13 @@ struct lv_dest {
 
 struct lv_exchange; /* below */
 
+/* One virtual host's names. Readers look at `exchanges`, `queues` and `version` only. */
 struct lv_router {
     const struct lv_reclaim *reclaim;
     struct lv_ptrmap exchanges; /* by name, of struct lv_exchange */
-    struct lv_ptrmap queues;    /* by name, of struct lv_dest: also what the default exchange routes by */
-    struct lv_ptrmap bindings;  /* by (source, destination, key, arguments); writer only */
-    _Atomic uint64_t version;   /* grows with every change that routing could notice: caches compare it */
+    struct lv_ptrmap queues; /* by name, of struct lv_dest: also what the default exchange routes by */
+    struct lv_ptrmap bindings; /* by (source, destination, key, arguments); writer only */
+    _Atomic uint64_t version; /* grows with every change that routing could notice: caches compare it */
     struct lv_router_indexes *indexes; /* hands out lv_dest.index */
 };
 
@@ -52,30 +53,46 @@ struct lv_exchange_spec {
 };
 
 struct lv_exchange {
-    struct lv_dest dest; /* first */
+    struct lv_dest dest;          /* first */
     struct lv_exchange_spec spec; /* its views point into this exchange's own memory */
     struct lv_link bindings_out;  /* of struct lv_binding.out; writer only */
     size_t bindings_out_count;
     bool had_binding; /* auto-delete only bites after the first one */
     bool is_default;  /* the nameless one */
-    struct lv_exchange_table *table; /* per type: how readers find destinations */
+    /* private */
+    _Atomic uint32_t exchange_bindings; /* of bindings_out, those that lead to an exchange */
+    bool is_doomed;                     /* being deleted */
+    struct lv_link doomed;
+    struct lv_exchange_table *table; /* per type: how readers find destinations; part of this allocation */
 };
 
+/* Where something stands in a set that readers walk; writer only, private (route/rcuset_priv.h). */
+struct lv_place {
+    struct lv_rcuset *set;
+    uint32_t at;
+};
+
+/* Readers never look into a binding: what they need is in the tables. */
+
 struct lv_binding {
-    struct lv_ptrmap_entry identity; /* first */
+    struct lv_ptrmap_entry identity; /* first; its key is everything from `source` on */
+    struct lv_bytes key;             /* views own memory */
+    struct lv_bytes arguments;       /* views own memory; fields in the order of their names */
+    struct lv_link in, out;          /* in dest->bindings_in, source->bindings_out */
+    union {                          /* private to the type's table */
+        struct lv_place place;
+        struct lv_headers_rule *rule;
+    };
     struct lv_exchange *source;
     struct lv_dest *dest;
-    struct lv_bytes key;       /* views own memory */
-    struct lv_bytes arguments; /* views own memory */
-    struct lv_link in, out;    /* in dest->bindings_in, source->bindings_out */
-    /* private to the type's table follows in route_priv.h */
+    uint8_t bytes[]; /* length of key, key, arguments */
 };
 
 /* ---- writer ---- */
 /* An empty router with the predeclared exchanges of a virtual host: "", amq.direct, amq.fanout, amq.topic,
  * amq.headers, amq.match, amq.rabbitmq.trace (topic, internal). LV_ENOMEM. */
 enum lv_err lv_router_init(struct lv_router *r, const struct lv_reclaim *reclaim) LV_MUST_USE;
-/* Frees exchanges and bindings; queues are their owner's and must have been removed. No reader may be left. */
+/* Retires exchanges and bindings; queues are their owner's and must have been removed. No reader may be left. */
 void lv_router_fini(struct lv_router *r);
 
 /* Type by its AMQP name ("direct", ...); LV_EXCHANGE_TYPE_COUNT when unknown. */
@@ -91,16 +108,20 @@ enum lv_err lv_router_declare(struct lv_router *r, const struct lv_exchange_spec
                               struct lv_exchange **out) LV_MUST_USE;
 /* Removes the exchange, its bindings both ways, and auto-delete exchanges that lose their last binding by it. */
 void lv_router_delete(struct lv_router *r, struct lv_exchange *x);
-/* Enters a queue under name.key (hash is computed here) and gives it an index. LV_EEXISTS, LV_ENOMEM. */
+/* Enters a queue under name.key, and fills in everything else of `q`. Borrows `q` until it is removed, and until
+ * readers have passed after that. LV_EEXISTS, LV_ENOMEM: nothing changed. */
 enum lv_err lv_router_add_queue(struct lv_router *r, struct lv_dest *q) LV_MUST_USE;
-/* Removes the queue and its bindings (and auto-delete exchanges as above). The owner retires `q` afterwards. */
+/* Removes the queue and its bindings (and auto-delete exchanges as above). The owner retires `q` afterwards. Its
+ * index may be given to another destination at once. */
 void lv_router_remove_queue(struct lv_router *r, struct lv_dest *q);
 
-/* Adds a binding; LV_OK also when the same one (source, dest, key, arguments) exists. `arguments` is a checked
- * table. LV_EINVAL: headers exchange with a bad x-match (see lv_route_bad_match). LV_ENOMEM: unchanged. */
+/* Adds a binding; LV_OK also when the same one (source, dest, key, arguments in any order) exists. `key` is at most
+ * 255 bytes and `arguments` a checked table. LV_EINVAL: headers exchange, and x-match is none of all, any,
+ * all-with-x, any-with-x. LV_EREFUSED: either end is the default exchange. LV_ENOMEM: unchanged. */
 enum lv_err lv_router_bind(struct lv_router *r, struct lv_exchange *source, struct lv_dest *dest,
                            struct lv_bytes key, struct lv_bytes arguments) LV_MUST_USE;
-/* Removes it; LV_ENOTFOUND when there is none. An auto-delete source without bindings goes too. */
+/* Removes it; LV_ENOTFOUND when there is none. A source that is auto-delete and has no binding left goes too, and
+ * `source` is not to be used any more. LV_ENOMEM: unchanged (only with unsorted or very long arguments). */
 enum lv_err lv_router_unbind(struct lv_router *r, struct lv_exchange *source, struct lv_dest *dest,
                              struct lv_bytes key, struct lv_bytes arguments) LV_MUST_USE;
 
@@ -112,15 +133,27 @@ struct lv_route_query {
     struct lv_bytes headers; /* checked table; empty when the message has none */
 };
 
+struct lv_route_list {
+    void **at;
+    size_t count, cap;
+};
+
 /* One thread's result and scratch; reused from message to message, so routing allocates nothing in the long run. */
 struct lv_route {
     struct lv_dest **queues; /* each once; valid until the read-side section ends */
     size_t count, cap;
-    uint32_t *seen; /* by dest index: == epoch when already visited */
+    bool used_headers; /* the message's headers were looked at: the result must not be remembered by key */
+    /* private */
+    bool matched;   /* the exchange at hand led somewhere */
+    uint32_t *seen; /* by index: the pass in which it was met last */
     size_t seen_cap;
-    uint32_t epoch;
-    struct lv_exchange **todo; /* exchanges still to visit (exchange-to-exchange, alternate) */
-    size_t todo_count, todo_cap;
+    uint32_t epoch;            /* first pass of this route */
+    uint32_t pass;             /* grows by one for each topic key */
+    struct lv_route_list todo; /* exchanges still to visit */
+    struct lv_route_list at,
+        next; /* topic: nodes reached by the words so far, and with the next word */
+    struct lv_route_list loose;     /* topic: nodes of `#` reached, which stay so */
+    struct lv_headers_scan *header; /* the message's headers, hashed */
 };
 
 void lv_route_init(struct lv_route *rt);
@@ -131,10 +164,13 @@ void lv_route_fini(struct lv_route *rt);
  * order of queues is not specified. LV_ENOMEM: rt is empty. */
 enum lv_err lv_route(const struct lv_router *r, struct lv_exchange *x,
                      const struct lv_route_query *query, struct lv_route *rt) LV_MUST_USE;
-/* Does the result depend on more than (exchange, key)? Then it must not be cached by key. */
+/* May the result depend on more than (exchange, keys)? A quick answer on the safe side: true also for every exchange
+ * that may lead on to another. After lv_route(), rt->used_headers is exact. */
 bool lv_route_uses_headers(const struct lv_router *r, const struct lv_exchange *x);
 
-/* Pure matchers, for tests and tools. */
+/* Pure matchers, one binding at a time: what the tables must agree with. For tests and tools.
+ * A key is split at its dots; "" has no words, "a." has two. `*` is one word (also an empty one), `#` any number.
+ * Of headers with the same name the last one counts (RabbitMQ 4). */
 bool lv_topic_match(struct lv_bytes pattern, struct lv_bytes key);
 bool lv_headers_match(struct lv_bytes binding_arguments, struct lv_bytes headers);
 
