@@ -54,8 +54,10 @@ void *lv_loop_data(const struct lv_loop *loop);
 void lv_loop_set_data(struct lv_loop *loop, void *data);
 /* Milliseconds, monotonic, taken once per turn. */
 lv_time_ms lv_loop_now(const struct lv_loop *loop);
-/* The underlying uv_loop_t, for signals and listeners. */
+/* The underlying uv_loop_t, for signals. A callback of yours on it calls lv_loop_enter first: it begins the turn, whose
+ * other phases then follow. */
 struct uv_loop_s *lv_loop_uv(struct lv_loop *loop);
+void lv_loop_enter(struct lv_loop *loop);
 
 /* Posts `m` to loop `to` (its own index is allowed: taken in next turn). In order per pair of loops; never fails:
  * when the ring is full the mail waits here and this loop reads no sockets until it is gone. */

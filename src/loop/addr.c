@@ -1,0 +1,128 @@
+#include "loop/addr_priv.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "loop/conn_priv.h"
+
+static bool parse_port(const char *text, in_port_t *out)
+{
+    unsigned port = 0;
+
+    if (*text == '\0' || strlen(text) > 5)
+        return false;
+    for (; *text != '\0'; text++) {
+        if (*text < '0' || *text > '9')
+            return false;
+        port = port * 10 + (unsigned)(*text - '0');
+    }
+    *out = htons((uint16_t)port);
+    return port <= UINT16_MAX;
+}
+
+enum lv_err lv_addr_parse(const char *text, struct sockaddr_storage *out, socklen_t *len)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+    const char *colon = strrchr(text, ':');
+    bool is_v6 = text[0] == '[';
+    char host[INET6_ADDRSTRLEN];
+
+    if (colon == NULL || (is_v6 && colon[-1] != ']'))
+        return LV_EINVAL;
+    const char *from = text + is_v6;
+    size_t n = (size_t)(colon - from) - is_v6;
+    if (n >= sizeof(host))
+        return LV_EINVAL;
+    memcpy(host, from, n);
+    host[n] = '\0';
+    memset(out, 0, sizeof(*out));
+    if (is_v6) {
+        *len = sizeof(*v6);
+        v6->sin6_family = AF_INET6;
+        if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1 && parse_port(colon + 1, &v6->sin6_port))
+            return LV_OK;
+    } else {
+        *len = sizeof(*v4);
+        v4->sin_family = AF_INET;
+        if (inet_pton(AF_INET, host, &v4->sin_addr) == 1 && parse_port(colon + 1, &v4->sin_port))
+            return LV_OK;
+    }
+    return LV_EINVAL;
+}
+
+/* An IPv4 address that came through an IPv6 socket is shown as what it is. */
+static void format(const struct sockaddr_storage *addr, char out[LV_ADDR_MAX])
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)addr;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)addr;
+    char host[INET6_ADDRSTRLEN] = "";
+
+    if (addr->ss_family == AF_INET) {
+        (void)inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
+        (void)snprintf(out, LV_ADDR_MAX, "%s:%u", host, ntohs(v4->sin_port));
+    } else if (addr->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+        (void)inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, host, sizeof(host));
+        (void)snprintf(out, LV_ADDR_MAX, "%s:%u", host, ntohs(v6->sin6_port));
+    } else if (addr->ss_family == AF_INET6) {
+        (void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
+        (void)snprintf(out, LV_ADDR_MAX, "[%s]:%u", host, ntohs(v6->sin6_port));
+    } else {
+        (void)snprintf(out, LV_ADDR_MAX, "unix");
+    }
+}
+
+void lv_addr_local(int fd, char out[LV_ADDR_MAX])
+{
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof(addr);
+
+    out[0] = '\0';
+    if (getsockname(fd, (struct sockaddr *)&addr, &len) == 0)
+        format(&addr, out);
+}
+
+void lv_addr_peer(int fd, char out[LV_ADDR_MAX])
+{
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof(addr);
+
+    out[0] = '\0';
+    if (getpeername(fd, (struct sockaddr *)&addr, &len) == 0)
+        format(&addr, out);
+}
+
+bool lv_addr_peer_is_loopback(int fd)
+{
+    struct sockaddr_storage addr;
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&addr;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&addr;
+    socklen_t len = sizeof(addr);
+
+    if (getpeername(fd, (struct sockaddr *)&addr, &len) != 0)
+        return false;
+    if (addr.ss_family == AF_INET)
+        return ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    if (addr.ss_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) ||
+               (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) && v6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
+    return addr.ss_family == AF_UNIX;
+}
+
+void lv_conn_peer(const struct lv_conn *c, char out[LV_ADDR_MAX])
+{
+    lv_addr_peer(c->io->fd, out);
+}
+
+void lv_conn_local(const struct lv_conn *c, char out[LV_ADDR_MAX])
+{
+    lv_addr_local(c->io->fd, out);
+}
+
+bool lv_conn_peer_is_loopback(const struct lv_conn *c)
+{
+    return lv_addr_peer_is_loopback(c->io->fd);
+}

@@ -1,0 +1,37 @@
+#include <time.h>
+
+#include "os/os.h"
+
+static struct timespec read_clock(clockid_t id)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(id, &ts);
+    return ts;
+}
+
+uint64_t lv_clock_ns(void)
+{
+    struct timespec ts = read_clock(CLOCK_MONOTONIC);
+
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+lv_time_ms lv_clock_ms(void)
+{
+    return lv_clock_ns() / 1000000u;
+}
+
+lv_time_ms lv_clock_coarse_ms(void)
+{
+    struct timespec ts = read_clock(CLOCK_MONOTONIC_COARSE);
+
+    return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
+}
+
+uint64_t lv_clock_wall_us(void)
+{
+    struct timespec ts = read_clock(CLOCK_REALTIME);
+
+    return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}

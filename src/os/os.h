@@ -1,0 +1,38 @@
+/* os/os.h - the doors to the operating system: clocks, randomness, processors, files.
+ *
+ * Thread  any. Nothing here keeps state.
+ */
+#ifndef LV_OS_OS_H
+#define LV_OS_OS_H
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/time.h"
+
+/* ---- clocks ---- */
+/* Monotonic; the origin has no meaning. */
+uint64_t lv_clock_ns(void);
+lv_time_ms lv_clock_ms(void);
+/* Monotonic too, a few milliseconds coarse and several times cheaper. */
+lv_time_ms lv_clock_coarse_ms(void);
+/* Since 1970, UTC. May jump. */
+uint64_t lv_clock_wall_us(void);
+
+/* ---- randomness ---- */
+/* Fills `out` from the kernel's generator. LV_EIO: the kernel has none (never on Linux once booted). */
+enum lv_err lv_os_random(void *out, size_t bytes) LV_MUST_USE;
+
+/* ---- processors ---- */
+/* How many this process may use: its affinity, bounded by the control group's quota. At least 1. */
+unsigned lv_os_cpus(void);
+
+/* ---- files ---- */
+/* Creates the folder, mode 0700; one that is there already is fine. LV_EIO with errno. */
+enum lv_err lv_os_mkdir(const char *path) LV_MUST_USE;
+/* Replaces `path` whole: whoever reads it sees the old contents or the new, never a part. Mode 0600 minus umask.
+ * LV_EIO with errno: `path` is untouched. */
+enum lv_err lv_os_replace_file(const char *path, struct lv_bytes contents) LV_MUST_USE;
+
+#endif
