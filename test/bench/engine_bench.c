@@ -281,6 +281,29 @@ static double drain_unsettled(void)
     return drain(false);
 }
 
+/* Filled in turn, drained one by one: what lies side by side in a queue lies far apart in memory. */
+static double drain_1000_queues(void)
+{
+    enum { QUEUES = 1000 };
+    struct lv_queue *q[QUEUES];
+
+    for (size_t i = 0; i < QUEUES; i++)
+        q[i] = queue_new();
+    for (size_t i = 0; i < MILLION; i++)
+        publish(q[i % QUEUES]);
+    double start = seconds();
+    for (size_t i = 0; i < QUEUES; i++) {
+        struct lv_consumer *c = subscribe(q[i], 1, true);
+        lv_queue_dispatch(q[i], 0);
+        lv_queue_unsubscribe(c);
+        free(c);
+    }
+    double ns = per_message(start, MILLION);
+    for (size_t i = 0; i < QUEUES; i++)
+        lv_queue_free(q[i]);
+    return ns;
+}
+
 /* A connection with a million unsettled messages goes, and another takes them all. */
 static double release_and_hand_out_again(void)
 {
@@ -353,6 +376,7 @@ static const struct {
     { "by_ready_list", by_ready_list, "ns" },
     { "fill", fill, "ns" },
     { "drain_no_ack", drain_no_ack, "ns" },
+    { "drain_1000_queues", drain_1000_queues, "ns" },
     { "drain_unsettled", drain_unsettled, "ns" },
     { "release_and_hand_out_again", release_and_hand_out_again, "ns" },
     { "bytes_queued_message", bytes_queued_message, "bytes" },

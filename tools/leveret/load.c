@@ -79,9 +79,9 @@ static bool look(struct lv_run *run, struct watch *watch)
 
     if (atomic_load(&run->is_over))
         return false;
-    if (has_moved(&now, &watch->moved) || now.at_ns < run->start_ns) {
+    if (has_moved(&now, &watch->moved)) {
         watch->moved = now;
-    } else if (now.at_ns - watch->moved.at_ns > STALL_NS) {
+    } else if (now.at_ns > watch->moved.at_ns + STALL_NS) {
         lv_fault_set(&fault, EX_TEMPFAIL, 0, "nothing moved for 20 s%s; %jd deliveries missing",
                      atomic_load(&run->is_blocked) ? " (the broker blocks publishers)" : "",
                      (intmax_t)atomic_load(&run->in_flight));
@@ -157,7 +157,7 @@ static bool start_producers(struct lv_run *run, const struct lv_topology *t, str
     if (!lv_producers_open(run, t, fault))
         return false;
     set_times(run);
-    watch->shown.at_ns = run->start_ns;
+    watch->shown.at_ns = watch->moved.at_ns = run->start_ns;
     if (run->options->count != 0)
         watch->from.at_ns = run->start_ns;
     lv_producers_start(run);
