@@ -57,7 +57,7 @@ static enum lv_err loop_new(struct lv_loops *all, unsigned index, struct lv_loop
 
 void lv_loops_free(struct lv_loops *loops)
 {
-    lv_rcu_drain();
+    lv_rcu_drain(loops);
     lv_mail_close(loops);
     for (unsigned i = 0; i < loops->count && loops->loop[i] != NULL; i++) {
         lv_turn_fini(loops->loop[i]);

@@ -82,8 +82,14 @@ struct lv_timer {
 void lv_timer_start(struct lv_loop *loop, struct lv_timer *t, uint64_t delay_ms,
                     void (*fire)(struct lv_loop *loop, struct lv_timer *t));
 void lv_timer_stop(struct lv_timer *t);
+static inline bool lv_timer_is_running(const struct lv_timer *t)
+{
+    return t->link.next != NULL && lv_list_linked(&t->link);
+}
 
-/* Retires through RCU: freed after every loop has ended the turn it is in. From any loop's thread. */
+/* Retires through RCU: freed on this loop's thread, after every loop has ended the turn it is in and has then taken all
+ * mail posted until that end. So a turn may use what it finds in a shared structure, and post a pointer to it; who
+ * takes the mail may use it until the end of that turn. From any loop's thread. */
 extern const struct lv_reclaim lv_loop_reclaim;
 
 /* The watchdog: what this loop is doing now, for its warning when a turn takes over LV_TURN_SLOW_MS. Static text. */

@@ -78,7 +78,14 @@ struct lv_loop {
     const char *doing, *longest;
     lv_time_ms doing_since, longest_ms;
 
+    /* reclamation, rcu.c */
+    bool is_offline;
     struct lv_retired *retired, *retired_last; /* of this turn */
+    _Atomic(struct lv_retired *) graced;       /* batches that liburcu gave back */
+    struct lv_retired *reaped;                 /* batches that wait for mail to be taken */
+    struct lv_timer reap;
+    uint64_t mail_clock;        /* as seen before mail was taken */
+    _Atomic uint64_t mail_seen; /* as seen by the last turn that ended */
 
     _Atomic uint64_t stats[LV_STAT_COUNT];
     _Atomic bool is_stopping;
@@ -101,6 +108,7 @@ struct lv_loops {
     bool is_running;           /* said before the gate opens */
     pthread_barrier_t barrier; /* the stop is done in step */
     _Atomic uint64_t stop_mails;
+    _Atomic uint64_t mail_clock; /* rcu.c */
     struct lv_loop *loop[LV_LOOPS_MAX];
 };
 
@@ -112,6 +120,8 @@ static inline void lv_stat_add(struct lv_loop *loop, enum lv_stat stat, uint64_t
 }
 
 /* turn.c */
+/* Ends the loop's wait for I/O, if it waits. Any thread. */
+void lv_loop_wake(struct lv_loop *loop);
 /* Goes online and takes the time, once a turn. First thing in every libuv callback that runs an owner's code. */
 void lv_turn_begin(struct lv_loop *loop);
 /* Runs the deferred phase: tasks, and what connections have to be told. */
@@ -139,12 +149,13 @@ void lv_conns_settle(struct lv_loop *loop); /* copies borrowed output, gets back
 void lv_conns_drop(struct lv_loop *loop);   /* closes all, without their output */
 
 /* rcu.c */
-void lv_rcu_enter(struct lv_loop *loop); /* thread: register */
+void lv_rcu_enter(struct lv_loop *loop); /* on its thread */
 void lv_rcu_leave(struct lv_loop *loop);
-void lv_rcu_online(void);
-void lv_rcu_offline(void);
-void lv_rcu_quiescent(void);
-void lv_rcu_turn_end(struct lv_loop *loop); /* hands over what this turn retired */
-void lv_rcu_drain(void);                    /* no loop runs any more: frees the rest */
+void lv_rcu_online(struct lv_loop *loop);
+void lv_rcu_turn_begin(struct lv_loop *loop); /* before mail is taken */
+void lv_rcu_turn_end(struct lv_loop *loop);   /* hands over what this turn retired */
+bool lv_rcu_has_work(const struct lv_loop *loop);
+void lv_rcu_quiescent(struct lv_loop *loop, bool will_wait);
+void lv_rcu_drain(struct lv_loops *loops); /* no loop runs any more: frees the rest */
 
 #endif

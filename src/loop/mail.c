@@ -131,14 +131,6 @@ static bool ring_get(struct lv_mailbox *box, struct lv_mail *m)
     return is_out;
 }
 
-static void wake_if_asleep(struct lv_loop *to)
-{
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&to->is_asleep, memory_order_relaxed) &&
-        atomic_exchange_explicit(&to->is_asleep, false, memory_order_relaxed))
-        uv_async_send(&to->wake);
-}
-
 static void chunk_put(struct lv_loop *loop, struct lv_mailbox *box, const struct lv_mail *m)
 {
     struct chunk *c = box->over_last;
@@ -176,13 +168,13 @@ void lv_loop_post(struct lv_loop *loop, unsigned to, const struct lv_mail *m)
     if (LV_LIKELY(box->over == NULL && ring_put(box, m))) {
         if (LV_UNLIKELY(++box->unwoken == EARLY_WAKE_MAIL)) {
             box->unwoken = 0;
-            wake_if_asleep(loop->all->loop[to]);
+            lv_loop_wake(loop->all->loop[to]);
         }
         return;
     }
     if (box->over == NULL) {
         loop->overflowing++;
-        wake_if_asleep(loop->all->loop[to]);
+        lv_loop_wake(loop->all->loop[to]);
     }
     chunk_put(loop, box, m);
 }
@@ -227,7 +219,7 @@ void lv_mail_wake(struct lv_loop *loop)
         unsigned to = (unsigned)__builtin_ctzll(loop->posted);
         loop->posted &= loop->posted - 1;
         loop->out[to]->unwoken = 0;
-        wake_if_asleep(loop->all->loop[to]);
+        lv_loop_wake(loop->all->loop[to]);
     }
 }
 
@@ -260,7 +252,7 @@ static uint64_t take_from(struct lv_loop *loop, unsigned from)
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&box->is_sender_waiting, memory_order_relaxed)) {
         atomic_store_explicit(&box->is_sender_waiting, false, memory_order_relaxed);
-        wake_if_asleep(loop->all->loop[from]);
+        lv_loop_wake(loop->all->loop[from]);
     }
     return n;
 }

@@ -1,12 +1,22 @@
-/* Reclamation: what a turn retires is handed to liburcu in one piece at the turn's end, and freed by its thread after
- * every loop has ended the turn it was in. A loop that waits for I/O is offline and holds nobody up. */
+/* Reclamation. What a turn retires stays until nobody can reach it, neither from a turn nor from mail:
+ *
+ *   1. At the turn's end its retired objects go to liburcu as one batch. When every loop has ended the turn it was
+ *      in, nobody holds a pointer he read from a shared structure, but he may have posted it.
+ *   2. Liburcu's thread hands the batch back. The loop advances the mail clock; a loop that sees the new time takes
+ *      all mail that was posted before. When all have ended such a turn, the batch is freed, where it was retired.
+ *
+ * A loop that waits for I/O is offline and holds nobody up in step 1; in step 2 it is woken. A loop with mail that
+ * found its ring full reports no quiescence, so that after step 1 all mail is in the rings. */
 #include <urcu/urcu-qsbr.h>
 
 #include "loop/loop_priv.h"
 #include "loop/tsan_priv.h"
 
 struct lv_retired {
-    struct rcu_head head; /* of the first one of a turn */
+    struct rcu_head head; /* used in the first of a batch, as are `loop`, `batch` and `mark` */
+    struct lv_loop *loop; /* where it was retired; NULL: no loop's thread */
+    struct lv_retired *batch;
+    uint64_t mark; /* what the mail clock must have been seen to show */
     struct lv_retired *next;
     void *ptr;
     void (*free_fn)(void *ptr);
@@ -15,16 +25,42 @@ struct lv_retired {
 static _Thread_local struct lv_loop *current;
 static char tsan_quiescence; /* liburcu's ordering, said to ThreadSanitizer */
 
-static void free_list(struct rcu_head *head)
+static void free_batch(struct lv_retired *r)
 {
-    struct lv_retired *r = LV_CONTAINER_OF(head, struct lv_retired, head), *next;
+    struct lv_retired *next;
 
-    lv_tsan_acquire(&tsan_quiescence);
     for (; r != NULL; r = next) {
         next = r->next;
         r->free_fn(r->ptr);
         lv_mem_free(r, LV_TAG_LOOP);
     }
+}
+
+static void free_batches(struct lv_retired *r)
+{
+    struct lv_retired *next;
+
+    for (; r != NULL; r = next) {
+        next = r->batch;
+        free_batch(r);
+    }
+}
+
+/* Step 1 is over. On liburcu's thread. */
+static void grace_over(struct rcu_head *head)
+{
+    struct lv_retired *r = LV_CONTAINER_OF(head, struct lv_retired, head);
+    struct lv_loop *loop = r->loop;
+
+    lv_tsan_acquire(&tsan_quiescence);
+    if (loop == NULL) {
+        free_batch(r);
+        return;
+    }
+    r->batch = atomic_load_explicit(&loop->graced, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(&loop->graced, &r->batch, r)) {
+    }
+    lv_loop_wake(loop);
 }
 
 static void retire(void *ptr, void (*free_fn)(void *ptr))
@@ -34,10 +70,10 @@ static void retire(void *ptr, void (*free_fn)(void *ptr))
 
     if (r == NULL)
         return; /* without memory for the note the object stays allocated: nobody may free it now */
-    *r = (struct lv_retired){ .ptr = ptr, .free_fn = free_fn };
+    *r = (struct lv_retired){ .ptr = ptr, .free_fn = free_fn, .loop = loop };
     if (loop == NULL) {
         lv_tsan_release(&tsan_quiescence);
-        urcu_qsbr_call_rcu(&r->head, free_list);
+        urcu_qsbr_call_rcu(&r->head, grace_over);
         return;
     }
     if (loop->retired == NULL)
@@ -49,14 +85,63 @@ static void retire(void *ptr, void (*free_fn)(void *ptr))
 
 const struct lv_reclaim lv_loop_reclaim = { retire };
 
+/* ---- step 2 ---- */
+
+static bool all_have_seen(const struct lv_loops *loops, uint64_t mark)
+{
+    for (unsigned i = 0; i < loops->count; i++)
+        if (atomic_load_explicit(&loops->loop[i]->mail_seen, memory_order_acquire) < mark)
+            return false;
+    return true;
+}
+
+static void look_again(struct lv_loop *loop, struct lv_timer *t)
+{
+    (void)loop;
+    (void)t; /* having a turn is enough */
+}
+
+void lv_rcu_turn_begin(struct lv_loop *loop)
+{
+    struct lv_loops *loops = loop->all;
+    struct lv_retired *r = loop->reaped;
+
+    if (LV_UNLIKELY(r != NULL)) {
+        if (all_have_seen(loops, r->mark)) {
+            loop->reaped = NULL;
+            free_batches(r);
+        } else if (!lv_timer_is_running(&loop->reap)) {
+            lv_timer_start(loop, &loop->reap, 0, look_again);
+        }
+    }
+    if (loop->reaped == NULL && LV_UNLIKELY(atomic_load_explicit(&loop->graced, memory_order_relaxed) != NULL)) {
+        r = loop->reaped = atomic_exchange(&loop->graced, NULL);
+        r->mark = atomic_fetch_add(&loops->mail_clock, 1) + 1;
+        for (unsigned i = 0; i < loops->count; i++)
+            lv_loop_wake(loops->loop[i]);
+        lv_timer_start(loop, &loop->reap, 0, look_again);
+    }
+    loop->mail_clock = atomic_load(&loops->mail_clock);
+}
+
+/* Asked after the loop has said that it sleeps, so that either this is seen here or the loop is woken. */
+bool lv_rcu_has_work(const struct lv_loop *loop)
+{
+    return (loop->reaped == NULL && atomic_load_explicit(&loop->graced, memory_order_relaxed) != NULL) ||
+           atomic_load_explicit(&loop->all->mail_clock, memory_order_relaxed) != loop->mail_clock;
+}
+
 void lv_rcu_turn_end(struct lv_loop *loop)
 {
+    atomic_store_explicit(&loop->mail_seen, loop->mail_clock, memory_order_release);
     if (loop->retired == NULL)
         return;
     lv_tsan_release(&tsan_quiescence);
-    urcu_qsbr_call_rcu(&loop->retired->head, free_list);
+    urcu_qsbr_call_rcu(&loop->retired->head, grace_over);
     loop->retired = NULL;
 }
+
+/* ---- step 1 ---- */
 
 void lv_rcu_enter(struct lv_loop *loop)
 {
@@ -66,30 +151,39 @@ void lv_rcu_enter(struct lv_loop *loop)
 
 void lv_rcu_leave(struct lv_loop *loop)
 {
+    loop->mail_clock = UINT64_MAX;
     lv_rcu_turn_end(loop);
     lv_tsan_release(&tsan_quiescence);
     urcu_qsbr_unregister_thread();
     current = NULL;
 }
 
-void lv_rcu_online(void)
+void lv_rcu_online(struct lv_loop *loop)
 {
-    urcu_qsbr_thread_online();
+    if (loop->is_offline)
+        urcu_qsbr_thread_online();
+    loop->is_offline = false;
 }
 
-void lv_rcu_offline(void)
+void lv_rcu_quiescent(struct lv_loop *loop, bool will_wait)
 {
+    if (loop->overflowing != 0)
+        return;
     lv_tsan_release(&tsan_quiescence);
-    urcu_qsbr_thread_offline();
+    if (will_wait)
+        urcu_qsbr_thread_offline();
+    else
+        urcu_qsbr_quiescent_state();
+    loop->is_offline = will_wait;
 }
 
-void lv_rcu_quiescent(void)
-{
-    lv_tsan_release(&tsan_quiescence);
-    urcu_qsbr_quiescent_state();
-}
-
-void lv_rcu_drain(void)
+void lv_rcu_drain(struct lv_loops *loops)
 {
     urcu_qsbr_barrier();
+    for (unsigned i = 0; i < loops->count && loops->loop[i] != NULL; i++) {
+        struct lv_loop *loop = loops->loop[i];
+        free_batch(loop->retired);
+        free_batches(loop->reaped);
+        free_batches(atomic_load(&loop->graced));
+    }
 }

@@ -47,7 +47,7 @@ void lv_turn_begin(struct lv_loop *loop)
         return;
     loop->in_turn = true;
     atomic_store_explicit(&loop->is_asleep, false, memory_order_relaxed);
-    lv_rcu_online();
+    lv_rcu_online(loop);
     loop->now = uv_now(&loop->uv);
     watch_begin(loop);
 }
@@ -79,6 +79,7 @@ static void on_check(uv_check_t *check)
     loop->again = false;
     lv_conns_read(loop);
     lv_loop_doing(loop, "taking mail");
+    lv_rcu_turn_begin(loop);
     lv_mail_retry(loop);
     lv_mail_take(loop);
     lv_loop_doing(loop, "timers");
@@ -139,7 +140,7 @@ static void on_prepare(uv_prepare_t *prepare)
     if (!is_busy) {
         atomic_store_explicit(&loop->is_asleep, true, memory_order_relaxed);
         atomic_thread_fence(memory_order_seq_cst);
-        is_busy = lv_mail_waiting(loop);
+        is_busy = lv_mail_waiting(loop) || lv_rcu_has_work(loop);
     }
     if (is_busy) {
         uv_idle_start(&loop->idle, on_idle);
@@ -147,13 +148,15 @@ static void on_prepare(uv_prepare_t *prepare)
         uv_idle_stop(&loop->idle);
         arm_timer(loop);
     }
-    /* Mail that could not be posted yet keeps what it names alive. */
-    if (loop->overflowing != 0)
-        return;
-    if (is_busy)
-        lv_rcu_quiescent();
-    else
-        lv_rcu_offline();
+    lv_rcu_quiescent(loop, !is_busy);
+}
+
+void lv_loop_wake(struct lv_loop *loop)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&loop->is_asleep, memory_order_relaxed) &&
+        atomic_exchange_explicit(&loop->is_asleep, false, memory_order_relaxed))
+        uv_async_send(&loop->wake);
 }
 
 /* Only ends the poll. */
