@@ -1,8 +1,8 @@
 /* engine/entry_priv.h - a message at its place in a queue.
  *
- * The place is a sequence number given at publish; it is never given twice and never changes, so a message
- * that comes back finds its place again. The low bit of `order` says whether it was handed out before:
- * comparing orders compares places.
+ * The place is a sequence number given at publish; it is never given twice and never changes, so a
+ * message that comes back finds its place again. The low bit of `order` says whether it was handed
+ * out before: comparing orders compares places.
  */
 #ifndef LV_ENGINE_ENTRY_PRIV_H
 #define LV_ENGINE_ENTRY_PRIV_H

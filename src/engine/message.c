@@ -29,8 +29,8 @@ struct lv_msg *lv_msg_new(struct lv_bytes exchange, struct lv_bytes key, struct 
                           uint32_t body_len)
 {
     LV_ASSERT(exchange.len <= UINT8_MAX && key.len <= UINT8_MAX && props.len <= UINT32_MAX);
-    struct lv_msg *m = lv_mem_alloc(HEAD_BYTES + exchange.len + key.len + props.len + body_len,
-                                    LV_TAG_MESSAGE);
+    struct lv_msg *m =
+        lv_mem_alloc(HEAD_BYTES + exchange.len + key.len + props.len + body_len, LV_TAG_MESSAGE);
     if (m == NULL)
         return NULL;
     memset(m, 0, HEAD_BYTES);
@@ -81,7 +81,7 @@ struct lv_msg *lv_msg_keep(struct lv_msg *m)
 void lv_msg_unref(struct lv_msg *m)
 {
     LV_ASSERT(!is_borrowed(m));
-    /* Release and acquire: whoever frees must see what the other threads did with the message before. */
+    /* Release and acquire: whoever frees sees what the other threads did with it before. */
     uint32_t left = m->shared ? __atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL) : --m->refs;
     if (left == 0)
         lv_mem_free(m, LV_TAG_MESSAGE);
@@ -99,7 +99,8 @@ void lv_msg_done(struct lv_msg *m)
 void lv_msg_share(struct lv_msg *m)
 {
     LV_ASSERT(!is_borrowed(m));
-    m->shared = true;
+    if (!m->shared) /* shared already: others may be reading the word */
+        m->shared = true;
 }
 
 size_t lv_msg_bytes(const struct lv_msg *m)

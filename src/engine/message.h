@@ -1,10 +1,11 @@
 /* engine/message.h - a message: where it was sent, its properties as they came, its body.
  *
- * A message lives in one of two ways. *Borrowed*: a struct on somebody's stack whose parts point into a read
- * buffer; it costs nothing and dies with the caller. *Kept*: one heap block with a copy of everything,
- * reference counted. lv_msg_keep() turns the first into the second, once, however many queues want it.
- * Thread   a kept message is counted without atomics until lv_msg_share() is called; afterwards with. Share it
- *          before another thread can see it.
+ * A message lives in one of two ways. *Borrowed*: a struct on somebody's stack whose parts point
+ * into a read buffer; it costs nothing and dies with the caller. *Kept*: one heap block with a copy
+ * of everything, reference counted. lv_msg_keep() turns the first into the second, once, however
+ * many queues want it.
+ * Thread   a kept message is counted without atomics until lv_msg_share() is called; afterwards
+ *          with. Share it before another thread can see it.
  */
 #ifndef LV_ENGINE_MESSAGE_H
 #define LV_ENGINE_MESSAGE_H
@@ -23,7 +24,7 @@ struct lv_msg {
     const uint8_t *exchange, *key;
     const uint8_t *props; /* the protocol's property bytes as they came (0-9-1: flags and list) */
     const uint8_t *body;
-    struct lv_msg *kept; /* borrowed only: the heap copy once somebody asked for it; holds one reference */
+    struct lv_msg *kept; /* borrowed only: its copy, if somebody asked for one; one reference */
 };
 
 static inline struct lv_bytes lv_msg_exchange(const struct lv_msg *m)
@@ -43,7 +44,8 @@ static inline struct lv_bytes lv_msg_body(const struct lv_msg *m)
     return lv_bytes(m->body, m->body_len);
 }
 
-/* A kept message with one reference whose body is uninitialised: fill lv_msg_body_room(m) before it is published. */
+/* A kept message with one reference whose body is uninitialised: fill lv_msg_body_room(m) before it
+ * is published. Names are at most 255 bytes. NULL: no memory. */
 struct lv_msg *lv_msg_new(struct lv_bytes exchange, struct lv_bytes key, struct lv_bytes props,
                           uint32_t body_len) LV_MUST_USE;
 uint8_t *lv_msg_body_room(struct lv_msg *m);
@@ -53,7 +55,8 @@ struct lv_msg *lv_msg_keep(struct lv_msg *m) LV_MUST_USE;
 void lv_msg_unref(struct lv_msg *m);
 /* Ends a borrowed message: drops the copy's own reference, if a copy was made. */
 void lv_msg_done(struct lv_msg *m);
-/* From now on counted with atomics. Kept messages only, by their only thread, before another can see it. */
+/* From now on counted with atomics; harmless when it is already. Kept messages only, by their only
+ * thread, before another can see it. */
 void lv_msg_share(struct lv_msg *m);
 /* Bytes a kept message takes. */
 size_t lv_msg_bytes(const struct lv_msg *m);

@@ -50,8 +50,9 @@ static inline uint64_t ready_count(const struct lv_queue *q)
     return q->ready.count + q->returned.count;
 }
 
-/* Takes the oldest ready message out of `ready`. With `wants_slot` it becomes unsettled under d->slot and d->msg is
- * borrowed; otherwise d->msg is the caller's reference. LV_ENOMEM: nothing changed. */
+/* Takes the oldest ready message out of `ready`. With `wants_slot` it becomes unsettled under
+ * d->slot and d->msg is borrowed; otherwise d->msg is the caller's reference. LV_ENOMEM: nothing
+ * changed. */
 static inline enum lv_err take_oldest(struct lv_queue *q, bool wants_slot, struct lv_delivery *d)
 {
     struct lv_entry e;
@@ -78,7 +79,8 @@ static inline enum lv_err take_oldest(struct lv_queue *q, bool wants_slot, struc
     return LV_OK;
 }
 
-/* The last step of a delivery: the sink may pause any consumer, so nothing of the round is remembered across it. */
+/* The last step of a delivery: the sink may pause any consumer, so nothing of the round is
+ * remembered across it. */
 static inline void hand_over(struct lv_queue *q, struct lv_consumer *c, const struct lv_delivery *d)
 {
     lv_round_turn(&q->round, c);
@@ -111,8 +113,8 @@ enum lv_err lv_queue_get(struct lv_queue *q, bool no_ack, lv_time_ms now, struct
 
 /* ---- messages on their way in ---- */
 
-/* Nothing is ready and a consumer waits: the message never sees the ready list, and is not even kept when nobody
- * will settle it. */
+/* Nothing is ready and a consumer waits: the message never sees the ready list, and is not even
+ * kept when nobody will settle it. */
 static inline enum lv_err publish_through(struct lv_queue *q, struct lv_msg *msg)
 {
     struct lv_consumer *c = lv_round_next(&q->round);
@@ -155,9 +157,9 @@ enum lv_err lv_queue_publish(struct lv_queue *q, struct lv_msg *msg, lv_time_ms 
 
 /* ---- settling ---- */
 
-static inline void put_back(struct lv_queue *q, uint32_t number, struct lv_slot *slot, bool was_seen)
+static inline void put_back(struct lv_queue *q, uint32_t number, struct lv_slot *slot, bool seen)
 {
-    slot->entry.order |= was_seen;
+    slot->entry.order |= seen;
     q->ready_bytes += slot->entry.msg->body_len;
     lv_returned_push(&q->returned, &q->slots, number);
 }

@@ -1,9 +1,10 @@
 /* engine/queue.h - one queue: ready messages, unsettled deliveries, consumers.
  *
- * A deterministic state machine: commands and `now` in, effects out through the sink. It reads no clock, does no
- * I/O and takes no lock; it works without the server.
+ * A deterministic state machine: commands and `now` in, effects out through the sink. It reads no
+ * clock, does no I/O and takes no lock; it works without the server.
  * Owner   home loop of the queue. Nobody else touches it.
- * Sink    called in the middle of a command; must not call back into the queue.
+ * Sink    called in the middle of a command; must not call back into the queue, but may pause any
+ *         consumer (a limit that several share).
  * Read    engine/README.md first; invariants Q1-Qn there.
  */
 #ifndef LV_ENGINE_QUEUE_H
@@ -19,7 +20,7 @@ struct lv_band;  /* round_priv.h */
 #define LV_SLOT_NONE UINT32_MAX /* a delivery that needs no settling */
 #define LV_CREDIT_UNLIMITED UINT32_MAX
 
-/* One consumer; memory is the caller's and must stay until lv_queue_unsubscribe or sink.cancelled. */
+/* One consumer. The memory is the caller's and stays until lv_queue_unsubscribe or cancelled. */
 struct lv_consumer {
     struct lv_link link;    /* private to the queue */
     struct lv_band *band;   /* private to the queue: those of equal priority */
@@ -29,7 +30,7 @@ struct lv_consumer {
     int32_t priority;       /* x-priority: higher is served first */
     bool no_ack;
     bool exclusive;
-    bool is_paused; /* the sink said STOP, or lv_consumer_pause */
+    bool is_paused;  /* the sink said STOP, or lv_consumer_pause */
     bool is_waiting; /* private: credit or pause keeps it out of the round */
 };
 
@@ -59,21 +60,22 @@ enum lv_outcome {
     LV_ACCEPTED, /* done: forget it */
     LV_REJECTED, /* not wanted: dead letter or drop */
     LV_RELEASED, /* back to its original place; the next delivery is marked redelivered */
-    LV_UNSEEN,   /* back to its original place, never handed out: not marked */
+    LV_UNSEEN,   /* as LV_RELEASED, but nobody saw it: marked only if it was before */
 };
 
 /* `sink` is borrowed for the queue's life. LV_ENOMEM. */
 enum lv_err lv_queue_new(const struct lv_queue_sink *sink, struct lv_queue **out) LV_MUST_USE;
-/* Drops all messages (not dead-lettered), hands every consumer to sink.cancelled, frees. NULL is allowed. */
+/* Drops all messages (not dead-lettered), hands every consumer to sink.cancelled, frees. NULL is
+ * allowed. */
 void lv_queue_free(struct lv_queue *q);
 
-/* Accepts `msg`: hands it to a waiting consumer, or keeps it as ready. The caller's reference stays the caller's.
- * LV_ENOMEM: nothing changed. */
+/* Accepts `msg`: hands it to a consumer that can take it, or keeps it as ready. The caller's
+ * reference stays the caller's. LV_ENOMEM: nothing changed. */
 enum lv_err lv_queue_publish(struct lv_queue *q, struct lv_msg *msg, lv_time_ms now) LV_MUST_USE;
 
-/* Subscribes `c` (its fields credit, priority, no_ack, exclusive, owner set; the rest zero) without delivering yet:
- * call lv_queue_dispatch when the subscriber is ready for it. LV_EREFUSED: the queue is in exclusive use, or
- * exclusive was asked and there are others. */
+/* Subscribes `c` (its fields credit, priority, no_ack, exclusive, owner set; the rest zero) without
+ * delivering yet: call lv_queue_dispatch when the subscriber is ready for it. LV_EREFUSED: the
+ * queue is in exclusive use, or exclusive was asked and there are others. */
 enum lv_err lv_queue_subscribe(struct lv_queue *q, struct lv_consumer *c) LV_MUST_USE;
 /* No delivery for `c` any more; what it has unsettled stays unsettled. Not subscribed: nothing. */
 void lv_queue_unsubscribe(struct lv_consumer *c);
@@ -85,14 +87,18 @@ void lv_consumer_credit(struct lv_consumer *c, uint32_t n);
 void lv_consumer_pause(struct lv_consumer *c);
 /* Undoes pause or STOP. Delivers nothing by itself. */
 void lv_consumer_resume(struct lv_consumer *c);
-/* Hands out ready messages while a consumer can take one. Cheap when there is nothing to do. */
+/* Hands out ready messages while a consumer can take one. Cheap when there is nothing to do. Ends
+ * early when memory is short; the next command that dispatches goes on. */
 void lv_queue_dispatch(struct lv_queue *q, lv_time_ms now);
 
-/* Takes the first ready message, or LV_ENOTFOUND. With no_ack it is gone from the queue and `d->msg` is the
- * caller's reference; otherwise it is unsettled under d->slot and d->msg is borrowed until it is settled. */
-enum lv_err lv_queue_get(struct lv_queue *q, bool no_ack, lv_time_ms now, struct lv_delivery *d) LV_MUST_USE;
+/* Takes the first ready message, or LV_ENOTFOUND. With no_ack it is gone from the queue and
+ * `d->msg` is the caller's reference; otherwise it is unsettled under d->slot and d->msg is
+ * borrowed until it is settled. */
+enum lv_err lv_queue_get(struct lv_queue *q, bool no_ack, lv_time_ms now,
+                         struct lv_delivery *d) LV_MUST_USE;
 
-/* Settles `n` deliveries, then dispatches. Each slot must be unsettled: it is named by whoever got it, once. */
+/* Settles `n` deliveries, then dispatches. Each slot must be unsettled: it is named by whoever got
+ * it, once. Needs no memory and gives no credit. */
 void lv_queue_settle(struct lv_queue *q, const uint32_t *slots, size_t n, enum lv_outcome outcome,
                      lv_time_ms now);
 /* Drops the ready messages; returns how many. Unsettled ones stay. */

@@ -1,7 +1,8 @@
-/* engine/returned_priv.h - messages that came back, the oldest first: a pairing heap that lives in their slots.
+/* engine/returned_priv.h - messages that came back, the oldest first.
  *
- * All of them are older than every message in the ready list, so they are served before it. Putting back costs a
- * comparison and cannot fail; taking the oldest costs O(log n), amortised. No recursion.
+ * A pairing heap whose nodes are the slots that the messages never left. All of them are older than
+ * every message in the ready list, so they are served before it. Putting back costs a comparison
+ * and cannot fail; taking the oldest costs O(log n), amortised. No recursion.
  */
 #ifndef LV_ENGINE_RETURNED_PRIV_H
 #define LV_ENGINE_RETURNED_PRIV_H

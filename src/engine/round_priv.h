@@ -1,7 +1,8 @@
 /* engine/round_priv.h - whose turn it is: the consumers of a queue.
  *
- * Consumers of equal priority form a band and take turns; the highest band with a taker is served. Who has no
- * credit or is paused stands aside with the waiting and comes back at the end of the band.
+ * Consumers of equal priority form a band and take turns; the highest band with a taker is served.
+ * Who has no credit or is paused stands aside with the waiting and comes back at the end of the
+ * band.
  */
 #ifndef LV_ENGINE_ROUND_PRIV_H
 #define LV_ENGINE_ROUND_PRIV_H

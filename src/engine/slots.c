@@ -14,8 +14,9 @@ static enum lv_err grow(struct lv_slots *s)
     if (chunks == NULL)
         return LV_ENOMEM;
     s->chunks = chunks;
-    struct lv_slot_chunk *chunk = lv_mem_alloc(
-        sizeof(*chunk) + (size_t)lv_slot_chunk_cap(k) * sizeof(chunk->slots[0]), LV_TAG_QUEUE);
+    struct lv_slot_chunk *chunk =
+        lv_mem_alloc(sizeof(*chunk) + (size_t)lv_slot_chunk_cap(k) * sizeof(chunk->slots[0]),
+                     LV_TAG_QUEUE);
     if (chunk == NULL)
         return LV_ENOMEM;
     chunk->used = chunk->fresh = 0;
@@ -26,13 +27,14 @@ static enum lv_err grow(struct lv_slots *s)
     return LV_OK;
 }
 
-/* The highest chunk goes when it is empty and those below could take as much again as they hold: a queue that
- * swings around a boundary does not pay for it each time. The first chunk stays with a queue that was in use. */
+/* The highest chunk goes when it is empty and those below could take as much again as they hold: a
+ * queue that swings around a boundary does not pay for it each time. The first chunk stays with a
+ * queue that was in use. */
 static void shrink(struct lv_slots *s)
 {
     while (s->count > 1) {
         unsigned k = s->count - 1;
-        if (s->used > lv_slot_chunk_cap(k) / 2 || s->chunks[k]->used != 0)
+        if (s->used > lv_slot_chunk_base(k) / 2 || s->chunks[k]->used != 0)
             return;
         lv_mem_free(s->chunks[k], LV_TAG_QUEUE);
         s->room &= ~(1u << k);

@@ -1,9 +1,9 @@
 /* engine/slots_priv.h - messages that were handed out, each under a number for settling.
  *
- * A slot keeps its message from the first hand-out until it is gone from the queue. A returned message stays in
- * its slot and waits there for the next hand-out (returned_priv.h), so giving back needs no memory.
- * Chunk k holds 16 << k slots: they grow without moving. The lowest chunk with room is filled first and only
- * the highest is freed, when the ones below are half empty.
+ * A slot keeps its message from the first hand-out until it is gone from the queue. A returned
+ * message stays in its slot and waits there for the next hand-out (returned_priv.h), so giving back
+ * needs no memory. Chunk k holds 16 << k slots: slots never move. The lowest chunk with room is
+ * filled first and only the highest is freed, when the ones below are half empty.
  */
 #ifndef LV_ENGINE_SLOTS_PRIV_H
 #define LV_ENGINE_SLOTS_PRIV_H
@@ -11,18 +11,18 @@
 
 #define LV_SLOT_FIRST_CHUNK 16u
 #define LV_SLOT_CHUNKS_MAX 28u              /* all numbers below the two marks */
-#define LV_SLOT_UNSETTLED (UINT32_MAX - 1u) /* in `next`: out with a consumer */
+#define LV_SLOT_UNSETTLED (UINT32_MAX - 1u) /* in `next`: handed out */
 
 struct lv_slot {
     struct lv_entry entry; /* msg NULL: free */
     uint32_t child;        /* returned: first child in the heap */
-    uint32_t next;         /* returned: sibling in the heap; free: next free of the chunk; or LV_SLOT_UNSETTLED */
+    uint32_t next;         /* LV_SLOT_UNSETTLED; returned: sibling; free: next free of the chunk */
 };
 
 struct lv_slot_chunk {
     uint32_t used;  /* slots in use */
     uint32_t fresh; /* from here on never used */
-    uint32_t free;  /* first of the free ones below `fresh`, counted within the chunk, or LV_SLOT_NONE */
+    uint32_t free;  /* first free one below `fresh`, by its place in the chunk, or LV_SLOT_NONE */
     struct lv_slot slots[];
 };
 
@@ -57,7 +57,7 @@ static inline struct lv_slot *lv_slot_at(const struct lv_slots *s, uint32_t numb
     return &s->chunks[k]->slots[i];
 }
 
-/* A slot that is unsettled; takes the reference in `e`. LV_SLOT_NONE: no memory, nothing changed. */
+/* An unsettled slot for `e`, whose reference it takes. LV_SLOT_NONE: no memory, nothing changed. */
 uint32_t lv_slots_take(struct lv_slots *s, struct lv_entry e) LV_MUST_USE;
 /* Frees a slot. Its reference is the caller's. */
 void lv_slots_drop(struct lv_slots *s, uint32_t number);

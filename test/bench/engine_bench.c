@@ -2,8 +2,8 @@
  *
  *   engine_bench [name...]      each line is the median of five runs
  */
-#include "engine/queue.h"
 #include "base/mem.h"
+#include "engine/queue.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -281,7 +281,7 @@ static double drain_unsettled(void)
     return drain(false);
 }
 
-/* Filled in turn, drained one by one: what lies side by side in a queue lies far apart in memory. */
+/* Filled in turn, drained one by one: neighbours in a queue lie far apart in memory. */
 static double drain_1000_queues(void)
 {
     enum { QUEUES = 1000 };

@@ -1,6 +1,7 @@
-/* Memory runs out at every place in turn: what was said to have happened has happened, and nothing else. */
-#include "engine/queue.h"
+/* Memory runs out at every place in turn: what was said to have happened has happened, and nothing
+ * else. */
 #include "base/mem.h"
+#include "engine/queue.h"
 #include "lv_test.h"
 
 enum { WANTED = 700 };
@@ -37,7 +38,8 @@ static enum lv_err publish(struct lv_queue *q, uint32_t n)
     return err;
 }
 
-/* Does everything a queue does once; each command that memory failed is simply tried again. Returns how many were. */
+/* Does everything a queue does once; each command that memory failed is simply tried again. Returns
+ * how many were. */
 static size_t life_of_a_queue(void)
 {
     struct lv_consumer c = { .credit = WANTED, .priority = 1 };
@@ -80,7 +82,8 @@ static size_t life_of_a_queue(void)
 
 LV_TEST(every_allocation_fails_once)
 {
-    int64_t messages_before = lv_mem_used(LV_TAG_MESSAGE), queues_before = lv_mem_used(LV_TAG_QUEUE);
+    int64_t messages_before = lv_mem_used(LV_TAG_MESSAGE);
+    int64_t queues_before = lv_mem_used(LV_TAG_QUEUE);
     size_t failures = 1;
 
     for (uint64_t n = 1; failures != 0; n++) {

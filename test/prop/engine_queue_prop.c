@@ -1,8 +1,8 @@
-/* Random commands to a queue, held against a model that is too simple to be wrong: every message in publish order
- * with its state, and one list of the consumers that can take. The model is asked inside the sink, so each single
- * delivery is checked for consumer, message, mark and moment. */
-#include "engine/queue.h"
+/* Random commands to a queue, held against a model that is too simple to be wrong: every message in
+ * publish order with its state, and one list of the consumers that can take. The model is asked
+ * inside the sink, so each single delivery is checked for consumer, message, mark and moment. */
 #include "base/mem.h"
+#include "engine/queue.h"
 #include "lv_test.h"
 
 enum { CONSUMERS = 9, OPS = 400, BURST_MAX = 300, MESSAGES_MAX = OPS * BURST_MAX };
@@ -379,7 +379,8 @@ static void (*const ops[])(void) = {
 LV_PROP(queue_matches_model)
 {
     static const struct lv_queue_sink sink = { on_deliver, on_cancelled };
-    int64_t messages_before = lv_mem_used(LV_TAG_MESSAGE), queues_before = lv_mem_used(LV_TAG_QUEUE);
+    int64_t messages_before = lv_mem_used(LV_TAG_MESSAGE);
+    int64_t queues_before = lv_mem_used(LV_TAG_QUEUE);
     uint64_t subscribed = 0;
 
     m.rng = lv_rng_seed(seed);

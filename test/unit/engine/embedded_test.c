@@ -1,4 +1,4 @@
-/* The engine by itself: a producer and workers in one process, as in a program that has no broker. */
+/* The engine by itself: a producer and workers in one program, without a broker. */
 #include "engine/queue.h"
 #include "lv_test.h"
 
