@@ -170,7 +170,7 @@ static void flush(struct conn *c)
     if (c->is_full)
         return;
     c->out_at = c->out_len = 0;
-    if (was_full)
+    if (relay.paused_count != 0)
         relay.should_resume = true;
     if (!c->is_consumer) { /* idle connections keep nothing */
         free(c->out);
@@ -424,11 +424,43 @@ static bool can_stream(const struct conn *c)
     return true;
 }
 
+/* Sends at once what need not wait behind other output, and keeps the rest. */
+static void stream_to(struct conn *c, const uint8_t *bytes, size_t n)
+{
+    ssize_t sent = waiting(c) == 0 ? send(c->fd, bytes, n, MSG_NOSIGNAL) : 0;
+    size_t done = sent > 0 ? (size_t)sent : 0;
+
+    if (done < n)
+        out_bytes(c, bytes + done, n - done);
+}
+
 static void stream_bytes(struct stream *s, const uint8_t *bytes, size_t n)
 {
     for (size_t i = 0; i < s->target_count; i++)
         if (s->targets[i].conn != NULL)
-            out_bytes(s->targets[i].conn, bytes, n);
+            stream_to(s->targets[i].conn, bytes, n);
+}
+
+/* Goes over the body frames in at..end as far as they belong to the message; NULL when they are malformed. */
+static const uint8_t *skip_body(struct stream *s, const uint8_t *at, const uint8_t *end)
+{
+    while (s->frame_left != 0 || s->body_left != 0) {
+        if (s->frame_left == 0) {
+            if ((size_t)(end - at) < LV_FRAME_HEAD)
+                break;
+            size_t size = lv_be32(at + 3);
+            if (at[0] != LV_FRAME_BODY || size > s->body_left)
+                return NULL;
+            s->body_left -= size;
+            s->frame_left = size + LV_FRAME_EXTRA;
+        }
+        size_t n = LV_MIN(s->frame_left, (size_t)(end - at));
+        if (n == 0)
+            break;
+        at += n;
+        s->frame_left -= n;
+    }
+    return at;
 }
 
 /* The next bytes of a large message. */
@@ -438,21 +470,13 @@ static enum step take_stream(struct conn *c, const uint8_t **at, const uint8_t *
 
     if (!can_stream(c))
         return STEP_PAUSE;
-    if (s->frame_left == 0) {
-        size_t size = (size_t)(end - *at) >= LV_FRAME_HEAD ? lv_be32(*at + 3) : 0;
-        if ((size_t)(end - *at) < LV_FRAME_HEAD)
-            return STEP_MORE;
-        if ((*at)[0] != LV_FRAME_BODY || size > s->body_left)
-            return STEP_BAD;
-        s->body_left -= size;
-        s->frame_left = size + LV_FRAME_EXTRA;
-    }
-    size_t n = LV_MIN(s->frame_left, (size_t)(end - *at));
-    if (n == 0)
+    const uint8_t *next = skip_body(s, *at, end);
+    if (next == NULL)
+        return STEP_BAD;
+    if (next == *at)
         return STEP_MORE;
-    stream_bytes(s, *at, n); /* the publisher's channel: all that use the relay are on channel 1 */
-    *at += n;
-    s->frame_left -= n;
+    stream_bytes(s, *at, (size_t)(next - *at)); /* channel as published: all that use the relay are on 1 */
+    *at = next;
     if (s->frame_left == 0 && s->body_left == 0)
         end_stream(c);
     return STEP_DONE;
