@@ -7,7 +7,7 @@ const { assert, check, runAll, sleep, unique, until, withCable } = require('./ch
 const url = process.env.AMQP_URL;
 
 async function connected(body, options = {}) {
-  const rabbit = new Connection({ url, acquireTimeout: 5000, connectionTimeout: 5000, retryLow: 50, ...options });
+  const rabbit = new Connection({ url, acquireTimeout: 5000, connectionTimeout: 5000, retryLow: 50, retryHigh: 200, ...options });
   const channels = [];
   const open = async () => {
     channels.push(await rabbit.acquire());
