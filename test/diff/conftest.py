@@ -3,12 +3,14 @@
 import json
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, ".."), os.path.join(HERE, "..", "wire")]
 
+import runner                                           # noqa: E402
 import scenario                                         # noqa: E402
 from support.broker import Leveret                      # noqa: E402
 from support.rabbitmq import RabbitMQ, is_installed     # noqa: E402
@@ -31,23 +33,34 @@ def pytest_report_header(config):
 
 @pytest.fixture(scope="session")
 def oracle(request):
-    """A rabbitmq-server, or None where there is none."""
-    if not is_installed():
-        if request.config.getoption("--record", False):
-            pytest.exit("--record needs rabbitmq-server")
+    """RabbitMQ's answer to a scenario, or None where there is no rabbitmq-server."""
+    if is_installed():
+        with RabbitMQ() as broker:
+            yield _player(request, broker)
+    elif request.config.getoption("--record", False):
+        pytest.exit("--record needs rabbitmq-server")
+    else:
         yield None
-        return
-    with RabbitMQ() as broker:
-        yield broker
 
 
 @pytest.fixture(scope="session")
-def leveret_port(request):
+def leveret(request):
+    """Leveret's answer to a scenario, or None when it is left out."""
     if request.config.getoption("--oracle-only", False):
         yield None
-        return
-    with Leveret() as broker:
-        yield broker.amqp_port
+    else:
+        with Leveret() as broker:
+            yield _player(request, broker)
+
+
+def _player(request, broker):
+    """Plays the selected scenarios ahead, a few at a time: most of their time is waiting."""
+    pool = ThreadPoolExecutor(4)
+    request.addfinalizer(lambda: pool.shutdown(cancel_futures=True))
+    selected = [item.callspec.params["scenario"] for item in request.session.items
+                if "scenario" in getattr(item, "fixturenames", ())]
+    running = {s.id: pool.submit(runner.run, s, broker.amqp_port) for s in selected}
+    return lambda scenario: running[scenario.id].result()
 
 
 class Golden:

@@ -73,6 +73,14 @@ class _Run:
         return re.sub(r"\$(\w+)", lambda m: self.names.setdefault(
             m[1], f"{m[1]}~{self.scenario.number}"), words)
 
+    def _keep(self, let, message):
+        """`let name=field`: $name stands for that field of the answer from now on."""
+        name, field = let.split("=")
+        if field in CONTENT_NAMES and message.body is None:
+            return                          # get-empty: not there yet
+        value = message.properties[field] if field in CONTENT_NAMES else message.values[field]
+        self.names[name] = value if value.replace("-", "").isalnum() else f'"{value}"'
+
     def _normal(self, line):
         line = re.sub(rf"(\w+)~{self.scenario.number}(?!\d)", r"$\1", line)
         for pattern, kind in GENERATED:
@@ -105,7 +113,7 @@ class _Run:
     def _channel(self, step):
         peer = self._peer(step.who)
         if step.channel and step.channel not in peer.open and peer.logged_in and peer.alive \
-                and step.verb not in ("channel.open", "channel.close-ok"):
+                and not self.scenario.manual and step.verb not in ("channel.open", "channel.close-ok"):
             peer.wire.method(step.channel, "channel.open")
             self._collect(peer, lambda m: m.name == "channel.open-ok" and
                           m.channel == step.channel, hide="channel.open-ok")
@@ -113,7 +121,7 @@ class _Run:
         return peer
 
     def _method(self, step, words):
-        words, _, let = words.partition(" let ") if " let " in " " + words else (words, "", "")
+        words, _, let = words.partition(" let ")
         values = dsl.fields(words)
         peer = self._channel(step)
         self._send(peer, step.channel, step.verb, values)
@@ -124,9 +132,7 @@ class _Run:
             got = self._collect(peer, lambda m: m.channel == step.channel and m.name in wanted,
                                 channel=step.channel)
             if let and got:
-                name, field = let.split("=")
-                value = getattr(got, field, None)
-                self.names[name] = got.properties[field] if value is None else value
+                self._keep(let, got)
 
     def _send(self, peer, channel, name, values):
         known = {f.name for f in wire.METHODS[name].fields}
@@ -253,7 +259,7 @@ class _Run:
                  or k == "capabilities"}
         tune = {k: v for k, v in values.items() if k in known["connection.tune-ok"]}
         if "capabilities" in start:
-            start["capabilities"] = dict(start["capabilities"])
+            start["capabilities"] = dict(start["capabilities"].value)
         peer.wire.start_ok(**start)
         got = self._collect(peer, lambda m: m.name in ("connection.tune", "connection.secure"),
                             hide="connection.tune")
@@ -295,9 +301,11 @@ class _Run:
                 peer.open.discard(message.channel)
                 if not self.scenario.manual:
                     peer.wire.method(message.channel, "channel.close-ok")
-                    if message.channel == channel:
-                        return message if finished else None
-            elif message.name == "connection.close" and not self.scenario.manual:
+                if message.channel == channel:
+                    return message if finished else None
+            elif message.name == "connection.close":
+                if self.scenario.manual:
+                    return message if finished else None
                 peer.wire.method(0, "connection.close-ok")
             elif message.name == "channel.close-ok":
                 peer.open.discard(message.channel)

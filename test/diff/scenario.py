@@ -7,7 +7,7 @@ A file holds scenarios; each begins with `## title`. The lines that follow it:
 
     ref: 1.4 queue          where the behaviour is described (for the reader)
     differs: some-id        Leveret answers otherwise on purpose: docs/compat/rabbitmq.md, `some-id`
-    manual                  channel.close and connection.close are not answered by themselves
+    manual                  nothing is opened or answered by itself
     a1 METHOD field=value   connection a, channel 1: send, then wait for the answer if it has one;
                             both are opened when first used, a closed channel is opened again
     4.x> LINE               what Leveret answers instead of RabbitMQ 3.10 to the step above;
@@ -216,7 +216,7 @@ def _table(words):
         words.need(":")
         pairs.append((text(key) if kind == "text" else key, _value(words)))
         words.skip(",")
-    return pairs
+    return T("F", pairs)
 
 
 def _array(words):

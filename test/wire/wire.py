@@ -128,7 +128,9 @@ def encode_value(value):
 
 
 def encode_table(table):
-    """`table`: a dict, a list of pairs (for repeated keys), or bytes sent as they are."""
+    """`table`: a dict, a list of pairs (for repeated keys), T("F", ..), or bytes as they are."""
+    if isinstance(table, T):
+        table = table.value
     if isinstance(table, bytes):
         return table
     pairs = table.typed if isinstance(table, Table) else table
@@ -174,7 +176,7 @@ class Reader:
         return self.unpack(">Q")[0]
 
     def shortstr(self):
-        return self.take(self.u8()).decode()
+        return self.take(self.u8()).decode(errors="backslashreplace")
 
     def longstr(self):
         return self.take(self.u32())
