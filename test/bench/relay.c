@@ -66,19 +66,19 @@ struct conn {
     bool is_consumer;
     struct conn *writer; /* a producer that is streaming into it */
     uint64_t delivered;
-    uint8_t *out;        /* out[out_at..out_len) waits for the socket */
+    uint8_t *out; /* out[out_at..out_len) waits for the socket */
     size_t out_at, out_len, out_cap;
 
     /* as a producer */
-    uint8_t *rest;       /* input that was not whole, or waits */
+    uint8_t *rest; /* input that was not whole, or waits */
     size_t rest_len;
     struct stream *stream; /* a large message on its way */
     struct conn *next, *prev;
 };
 
 struct stream {
-    uint64_t body_left;  /* bytes that no frame has announced yet */
-    size_t frame_left;   /* bytes of the open frame, with its end octet */
+    uint64_t body_left; /* bytes that no frame has announced yet */
+    size_t frame_left;  /* bytes of the open frame, with its end octet */
     size_t target_count;
     struct target targets[TARGETS_MAX];
 };
@@ -262,7 +262,8 @@ static void add_consumer(struct queue *q, struct conn *c, uint16_t channel, stru
     q->consumers = need(realloc(q->consumers, (q->consumer_count + 1) * sizeof(*q->consumers)));
     struct target *t = &q->consumers[q->consumer_count++];
     c->is_consumer = true;
-    *t = (struct target){ .conn = c, .channel = channel,
+    *t = (struct target){ .conn = c,
+                          .channel = channel,
                           .tag_len = (uint8_t)LV_MIN(tag.len, sizeof(t->tag)) };
     memcpy(t->tag, tag.ptr, t->tag_len);
 }
@@ -383,7 +384,8 @@ static void end_stream(struct conn *c)
 }
 
 /* basic.publish at *at: passes the message on when it is whole, begins to stream it when it is large. */
-static enum step take_publish(struct conn *c, const uint8_t **at, const uint8_t *end, size_t method_len)
+static enum step take_publish(struct conn *c, const uint8_t **at, const uint8_t *end,
+                              size_t method_len)
 {
     const uint8_t *header = *at + method_len;
     size_t header_len = frame_length(header, end);
@@ -397,7 +399,8 @@ static enum step take_publish(struct conn *c, const uint8_t **at, const uint8_t 
         return STEP_BAD;
     uint64_t body = lv_be64(header + 11);
     bool is_whole = body <= WHOLE_MAX;
-    const uint8_t *next = is_whole ? content_end(header + header_len, end, body) : header + header_len;
+    const uint8_t *next =
+        is_whole ? content_end(header + header_len, end, body) : header + header_len;
     if (next == NULL)
         return STEP_MORE;
 
@@ -475,7 +478,8 @@ static enum step take_stream(struct conn *c, const uint8_t **at, const uint8_t *
         return STEP_BAD;
     if (next == *at)
         return STEP_MORE;
-    stream_bytes(s, *at, (size_t)(next - *at)); /* channel as published: all that use the relay are on 1 */
+    stream_bytes(s, *at,
+                 (size_t)(next - *at)); /* channel as published: all that use the relay are on 1 */
     *at = next;
     if (s->frame_left == 0 && s->body_left == 0)
         end_stream(c);
@@ -663,7 +667,8 @@ static enum step take_frame(struct conn *c, const uint8_t **at, const uint8_t *e
         return take_stream(c, at, end);
     size_t length = frame_length(*at, end);
     if (length == 0)
-        return (size_t)(end - *at) >= LV_FRAME_HEAD && lv_be32(*at + 3) > FRAME_MAX ? STEP_BAD : STEP_MORE;
+        return (size_t)(end - *at) >= LV_FRAME_HEAD && lv_be32(*at + 3) > FRAME_MAX ? STEP_BAD
+                                                                                    : STEP_MORE;
     if ((*at)[length - 1] != LV_FRAME_END)
         return STEP_BAD;
     if ((*at)[0] == LV_FRAME_METHOD && length > 16 && lv_be32(*at + 7) == LV_BASIC_PUBLISH)
@@ -765,7 +770,8 @@ static void resume_paused(void)
                 set_interest(c);
             flush_touched();
         }
-        memmove(relay.paused, relay.paused + count, (relay.paused_count - count) * sizeof(struct conn *));
+        memmove(relay.paused, relay.paused + count,
+                (relay.paused_count - count) * sizeof(struct conn *));
         relay.paused_count -= count;
     }
 }
@@ -776,7 +782,8 @@ static void grow_lists(void)
 {
     if (relay.conn_count < relay.list_cap / 2)
         return;
-    relay.list_cap = (relay.conn_count + 64) * 4; /* paused ones are listed anew before the old entries go */
+    relay.list_cap =
+        (relay.conn_count + 64) * 4; /* paused ones are listed anew before the old entries go */
     relay.paused = need(realloc(relay.paused, relay.list_cap * sizeof(struct conn *)));
     relay.touched = need(realloc(relay.touched, relay.list_cap * sizeof(struct conn *)));
 }
@@ -863,12 +870,14 @@ static int listen_on(const char *address)
     unsigned port;
     static const int one = 1;
 
-    if (sscanf(address, "%63[0-9.]:%u", host, &port) != 2 || inet_pton(AF_INET, host, &addr.sin_addr) != 1)
+    if (sscanf(address, "%63[0-9.]:%u", host, &port) != 2 ||
+        inet_pton(AF_INET, host, &addr.sin_addr) != 1)
         return -1;
     addr.sin_port = htons((uint16_t)port);
     relay.listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(relay.listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (bind(relay.listen_fd, (struct sockaddr *)&addr, len) != 0 || listen(relay.listen_fd, 4096) != 0 ||
+    if (bind(relay.listen_fd, (struct sockaddr *)&addr, len) != 0 ||
+        listen(relay.listen_fd, 4096) != 0 ||
         getsockname(relay.listen_fd, (struct sockaddr *)&addr, &len) != 0)
         return -1;
     return ntohs(addr.sin_port);
@@ -880,7 +889,8 @@ static bool write_ready_file(const char *path, int port)
 
     if (file == NULL)
         return false;
-    fprintf(file, "{\"pid\": %d, \"amqp\": [\"127.0.0.1:%d\"], \"http\": []}\n", (int)getpid(), port);
+    fprintf(file, "{\"pid\": %d, \"amqp\": [\"127.0.0.1:%d\"], \"http\": []}\n", (int)getpid(),
+            port);
     return fclose(file) == 0;
 }
 

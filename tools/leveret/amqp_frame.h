@@ -3,8 +3,8 @@
 #define LV_TOOL_AMQP_FRAME_H
 #include "base/bytes.h"
 
-#define LV_FRAME_HEAD 7u   /* type, channel, size */
-#define LV_FRAME_EXTRA 8u  /* the head and the end octet */
+#define LV_FRAME_HEAD 7u  /* type, channel, size */
+#define LV_FRAME_EXTRA 8u /* the head and the end octet */
 #define LV_FRAME_END 0xCEu
 #define LV_PROTOCOL_HEADER "AMQP\x00\x00\x09\x01" /* 8 bytes */
 

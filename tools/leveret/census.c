@@ -19,7 +19,8 @@ static void settle(const struct lv_bench_options *o)
 
 int lv_bench_connections(const struct lv_bench_options *o)
 {
-    struct lv_count_result r = { .noun = "connections", .count = o->count,
+    struct lv_count_result r = { .noun = "connections",
+                                 .count = o->count,
                                  .rss_before = lv_rss_bytes(o->pid) };
     struct lv_idle idle = { 0 };
     struct lv_fault fault = { 0 };
@@ -41,7 +42,9 @@ int lv_bench_connections(const struct lv_bench_options *o)
 int lv_bench_declare(const struct lv_bench_options *o)
 {
     struct lv_bench_options declare = *o;
-    struct lv_count_result r = { .noun = "queues", .count = o->count, .rss_before = lv_rss_bytes(o->pid) };
+    struct lv_count_result r = { .noun = "queues",
+                                 .count = o->count,
+                                 .rss_before = lv_rss_bytes(o->pid) };
     struct lv_topology topology;
     struct lv_fault fault = { 0 };
     uint64_t start_ns = lv_now_ns();

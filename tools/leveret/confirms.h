@@ -5,10 +5,10 @@
 #include <stdint.h>
 
 struct lv_confirms {
-    uint64_t next;    /* tag of the next publish; the first is 1 */
-    uint64_t lowest;  /* lowest tag that is not confirmed */
+    uint64_t next;   /* tag of the next publish; the first is 1 */
+    uint64_t lowest; /* lowest tag that is not confirmed */
     uint64_t mask;
-    bool *ring;       /* tags above `lowest` that were settled out of turn */
+    bool *ring; /* tags above `lowest` that were settled out of turn */
 };
 
 /* At most `window` tags may be open at once. */

@@ -40,10 +40,10 @@ struct lv_consumer {
     uint8_t stamp[LV_STAMP_MAX];
     XXH3_state_t *hash;
     uint64_t rest_hash;
-    bool is_hashed;      /* rest_hash is complete, `hash` was not needed */
-    uint64_t index;      /* of this connection */
-    uint64_t queue;      /* the delivery in hand came from the n-th subscription */
-    uint64_t *next;      /* [n-th subscription][producer]: lowest sequence number that keeps the order */
+    bool is_hashed; /* rest_hash is complete, `hash` was not needed */
+    uint64_t index; /* of this connection */
+    uint64_t queue; /* the delivery in hand came from the n-th subscription */
+    uint64_t *next; /* [n-th subscription][producer]: lowest sequence number that keeps the order */
 };
 
 /* What a scan may not keep in the consumer, to stay in registers. */
@@ -91,9 +91,8 @@ static void verify(struct lv_consumer *c, uint64_t rest_hash)
         atomic_fetch_add(&run->verdict.corrupt, 1);
         return;
     }
-    uint64_t copy = run->copies == 1
-                        ? 0
-                        : lv_topology_shared_queue(o->queues, o->consumers, c->index, c->queue);
+    uint64_t copy =
+        run->copies == 1 ? 0 : lv_topology_shared_queue(o->queues, o->consumers, c->index, c->queue);
     if (!lv_seen_add(lv_run_seen(run, copy, producer), sequence))
         atomic_fetch_add(&run->verdict.duplicate, 1);
     else
@@ -182,7 +181,8 @@ static bool bad_frame(struct lv_fault *fault)
 }
 
 /* The start of a body frame whose end has not arrived: its bytes are taken as they come. */
-static bool open_body_frame(struct lv_consumer *c, struct scan *s, size_t size, struct lv_fault *fault)
+static bool open_body_frame(struct lv_consumer *c, struct scan *s, size_t size,
+                            struct lv_fault *fault)
 {
     if (size > c->body_left)
         return bad_frame(fault);
@@ -211,8 +211,8 @@ static inline bool take_body_bytes(struct lv_consumer *c, struct scan *s, uint64
     return true;
 }
 
-static inline bool take_frame(struct lv_consumer *c, struct scan *s, size_t size, uint64_t ack_every,
-                              bool is_inspected, struct lv_fault *fault)
+static inline bool take_frame(struct lv_consumer *c, struct scan *s, size_t size,
+                              uint64_t ack_every, bool is_inspected, struct lv_fault *fault)
 {
     const uint8_t *payload = s->at + LV_FRAME_HEAD;
     uint8_t type = s->at[0];
@@ -247,9 +247,9 @@ static inline bool take_frame(struct lv_consumer *c, struct scan *s, size_t size
 
 /* Goes through the frames in s->at .. s->end and stops before one that is not whole; body frames need not be.
  * Inlined twice, so that a run that does not look into bodies pays nothing for those that do. */
-static inline __attribute__((always_inline)) bool
-scan_frames(struct lv_consumer *c, struct scan *s, uint64_t ack_every, bool is_inspected,
-            struct lv_fault *fault)
+static inline __attribute__((always_inline)) bool scan_frames(struct lv_consumer *c, struct scan *s,
+                                                              uint64_t ack_every, bool is_inspected,
+                                                              struct lv_fault *fault)
 {
     for (;;) {
         size_t left = (size_t)(s->end - s->at);
@@ -347,8 +347,8 @@ static bool write_some(struct lv_consumer *c, struct lv_fault *fault)
     return true;
 }
 
-static bool handle_events(struct lv_worker *w, const struct epoll_event *events, int count, uint8_t *in,
-                          struct lv_fault *fault)
+static bool handle_events(struct lv_worker *w, const struct epoll_event *events, int count,
+                          uint8_t *in, struct lv_fault *fault)
 {
     for (int i = 0; i < count; i++) {
         struct lv_consumer *c = events[i].data.ptr;
@@ -389,7 +389,8 @@ static bool subscribe(struct lv_consumer *c, struct lv_client *client, bool is_b
         return false;
     for (uint64_t i = 0; i < count; i++) {
         char queue[LV_NAME_MAX], tag[24];
-        lv_topology_queue_name(queue, lv_topology_shared_queue(o->queues, o->consumers, c->index, i));
+        lv_topology_queue_name(queue,
+                               lv_topology_shared_queue(o->queues, o->consumers, c->index, i));
         snprintf(tag, sizeof(tag), "%u", (unsigned)i);
         if (!lv_client_consume(client, queue, tag, o->ack == 0, !is_backlogged, fault))
             return false;

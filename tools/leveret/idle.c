@@ -8,7 +8,8 @@
 #include "amqp_client.h"
 
 #define OPENERS 8u
-#define PORTS_OF_ADDRESS 20000u /* connections from one loopback address before the next one is used */
+#define PORTS_OF_ADDRESS \
+    20000u /* connections from one loopback address before the next one is used */
 
 struct opener {
     pthread_t thread;
@@ -50,7 +51,8 @@ static void *opener_thread(void *arg)
     return NULL;
 }
 
-bool lv_idle_open(struct lv_idle *idle, const struct lv_url *url, size_t count, struct lv_fault *fault)
+bool lv_idle_open(struct lv_idle *idle, const struct lv_url *url, size_t count,
+                  struct lv_fault *fault)
 {
     struct opener openers[OPENERS];
     bool is_open = true;

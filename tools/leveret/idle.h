@@ -11,7 +11,8 @@ struct lv_idle {
 };
 
 /* Opens `count` connections, several at a time. On failure those already open stay for lv_idle_close(). */
-bool lv_idle_open(struct lv_idle *idle, const struct lv_url *url, size_t count, struct lv_fault *fault);
+bool lv_idle_open(struct lv_idle *idle, const struct lv_url *url, size_t count,
+                  struct lv_fault *fault);
 void lv_idle_close(struct lv_idle *idle);
 
 #endif

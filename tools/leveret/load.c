@@ -60,9 +60,9 @@ static bool are_producers_finished(const struct lv_run *run)
 /* ---- watching ---- */
 
 struct watch {
-    struct lv_sample from, to;      /* the measured time */
-    struct lv_sample shown;         /* at the last progress line */
-    struct lv_sample moved;         /* when something last changed */
+    struct lv_sample from, to; /* the measured time */
+    struct lv_sample shown;    /* at the last progress line */
+    struct lv_sample moved;    /* when something last changed */
 };
 
 static bool has_moved(const struct lv_sample *a, const struct lv_sample *b)
@@ -137,8 +137,8 @@ static void set_times(struct lv_run *run)
 
     run->start_ns = lv_now_ns() + LV_NS / 100;
     run->measure_from_ns = run->start_ns + (uint64_t)(o->warmup_s * LV_NS);
-    run->measure_to_ns = o->count != 0 ? UINT64_MAX
-                                       : run->measure_from_ns + (uint64_t)(o->duration_s * LV_NS);
+    run->measure_to_ns =
+        o->count != 0 ? UINT64_MAX : run->measure_from_ns + (uint64_t)(o->duration_s * LV_NS);
 }
 
 static bool start_consumers(struct lv_run *run, bool is_backlogged, struct lv_fault *fault)
@@ -165,7 +165,8 @@ static bool start_producers(struct lv_run *run, const struct lv_topology *t, str
 }
 
 /* Publishers and consumers at the same time. */
-static bool flow(struct lv_run *run, const struct lv_topology *t, struct watch *watch, struct lv_fault *fault)
+static bool flow(struct lv_run *run, const struct lv_topology *t, struct watch *watch,
+                 struct lv_fault *fault)
 {
     const struct lv_bench_options *o = run->options;
 
@@ -215,8 +216,10 @@ static uint64_t count_lost(const struct lv_run *run, uint64_t published)
 static int report(const struct lv_run *run, const struct watch *watch)
 {
     struct lv_sample last = sample(run);
-    struct lv_load_result r = { .from = watch->from, .to = watch->to,
-                                .total_published = last.published, .total_delivered = last.delivered };
+    struct lv_load_result r = { .from = watch->from,
+                                .to = watch->to,
+                                .total_published = last.published,
+                                .total_delivered = last.delivered };
 
     if (run->stamp.is_timed) {
         r.latency = lv_need(calloc(1, sizeof(*r.latency)));
@@ -236,8 +239,8 @@ static int report(const struct lv_run *run, const struct watch *watch)
 
 /* ---- life ---- */
 
-static bool workers_init(struct lv_run *run, struct lv_worker **workers, size_t *threads, uint64_t connections,
-                         struct lv_fault *fault)
+static bool workers_init(struct lv_run *run, struct lv_worker **workers, size_t *threads,
+                         uint64_t connections, struct lv_fault *fault)
 {
     size_t count = LV_MIN(run->options->threads, connections);
     size_t bytes = count * sizeof(**workers);
@@ -257,9 +260,11 @@ static bool run_init(struct lv_run *run, const struct lv_bench_options *o, struc
     bool is_deep = o->mode == LV_BENCH_FILL || o->mode == LV_BENCH_DRAIN || o->consumers == 0;
 
     run->options = o;
-    run->stamp = (struct lv_stamp){ .is_verified = o->is_verified, .is_timed = o->mode == LV_BENCH_LATENCY };
+    run->stamp =
+        (struct lv_stamp){ .is_verified = o->is_verified, .is_timed = o->mode == LV_BENCH_LATENCY };
     run->copies = o->mode == LV_BENCH_FANOUT ? o->queues : 1;
-    run->in_flight_max = is_deep || o->in_flight == 0 ? UNLIMITED : (int64_t)LV_MAX(o->in_flight, run->copies);
+    run->in_flight_max =
+        is_deep || o->in_flight == 0 ? UNLIMITED : (int64_t)LV_MAX(o->in_flight, run->copies);
     pthread_mutex_init(&run->fault_lock, NULL);
     if (o->is_verified) {
         run->seen = lv_need(calloc(run->copies * o->producers, sizeof(*run->seen)));

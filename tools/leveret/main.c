@@ -45,7 +45,8 @@ static int show_help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const char *const spellings[][2] = { { "--help", "help" }, { "-h", "help" },
+    static const char *const spellings[][2] = { { "--help", "help" },
+                                                { "-h", "help" },
                                                 { "--version", "version" } };
     const char *name = argc > 1 ? argv[1] : "help";
 

@@ -26,24 +26,36 @@ static const struct mode {
         double rate;
     } by_default;
 } modes[LV_BENCH_MODES] = {
-    [LV_BENCH_THROUGHPUT] = { "throughput", "messages a second through queues",
+    [LV_BENCH_THROUGHPUT] = { "throughput",
+                              "messages a second through queues",
                               { .producers = 1, .consumers = 1, .queues = 1 } },
-    [LV_BENCH_LATENCY] = { "latency", "time from the intended send to the delivery, at a fixed rate",
+    [LV_BENCH_LATENCY] = { "latency",
+                           "time from the intended send to the delivery, at a fixed rate",
                            { .producers = 1, .consumers = 1, .queues = 1, .rate = 5000 } },
-    [LV_BENCH_FANOUT] = { "fanout", "a fanout exchange with every queue bound, a consumer on each",
+    [LV_BENCH_FANOUT] = { "fanout",
+                          "a fanout exchange with every queue bound, a consumer on each",
                           { .producers = 1, .queues = 10 } },
-    [LV_BENCH_TOPIC] = { "topic", "a topic exchange; each key matches one of the bindings",
+    [LV_BENCH_TOPIC] = { "topic",
+                         "a topic exchange; each key matches one of the bindings",
                          { .producers = 1, .consumers = 1, .queues = 1, .bindings = 1000 } },
-    [LV_BENCH_HEADERS] = { "headers", "a headers exchange; each message matches one of the bindings",
+    [LV_BENCH_HEADERS] = { "headers",
+                           "a headers exchange; each message matches one of the bindings",
                            { .producers = 1, .consumers = 1, .queues = 1, .bindings = 100 } },
-    [LV_BENCH_QUEUES] = { "queues", "throughput spread over many queues",
+    [LV_BENCH_QUEUES] = { "queues",
+                          "throughput spread over many queues",
                           { .producers = 1, .consumers = 1, .queues = 1000 } },
-    [LV_BENCH_FILL] = { "fill", "publish into a queue that nobody reads",
+    [LV_BENCH_FILL] = { "fill",
+                        "publish into a queue that nobody reads",
                         { .producers = 1, .queues = 1, .count = 1000000, .confirm = 5000 } },
-    [LV_BENCH_DRAIN] = { "drain", "empty a queue that was filled before",
-                         { .producers = 1, .consumers = 1, .queues = 1, .count = 1000000,
+    [LV_BENCH_DRAIN] = { "drain",
+                         "empty a queue that was filled before",
+                         { .producers = 1,
+                           .consumers = 1,
+                           .queues = 1,
+                           .count = 1000000,
                            .confirm = 5000 } },
-    [LV_BENCH_CONNECTIONS] = { "connections", "open idle connections, a channel on each",
+    [LV_BENCH_CONNECTIONS] = { "connections",
+                               "open idle connections, a channel on each",
                                { .count = 1000 } },
     [LV_BENCH_DECLARE] = { "declare", "declare empty queues", { .count = 10000 } },
     [LV_BENCH_CHURN_CONNECTION] = { "churn-connection", "open and close connections", { 0 } },
@@ -70,24 +82,31 @@ static const struct option {
     { "--threads", KIND_COUNT, AT(threads), 1, 256, "N",
       "threads for each side (half the processors, at least 1)" },
     { "--size", KIND_COUNT, AT(size), 0, 512u << 20, "BYTES", "body size; 16K, 1M (16)" },
-    { "--confirm", KIND_COUNT, AT(confirm), 0, 1000000, "WINDOW", "publisher confirms, window per producer (0: none)" },
+    { "--confirm", KIND_COUNT, AT(confirm), 0, 1000000, "WINDOW",
+      "publisher confirms, window per producer (0: none)" },
     { "--ack", KIND_ACK, AT(ack), 1, 65535, "auto|N", "acknowledge every N deliveries (auto)" },
-    { "--prefetch", KIND_COUNT, AT(prefetch), 0, 65535, "N", "prefetch of each consumer (0: no limit)" },
+    { "--prefetch", KIND_COUNT, AT(prefetch), 0, 65535, "N",
+      "prefetch of each consumer (0: no limit)" },
     { "--in-flight", KIND_COUNT, AT(in_flight), 0, UINT64_MAX / 4, "N",
       "published and not yet consumed; 0: no cap (32 MiB of bodies, at most 100000)" },
     { "--rate", KIND_REAL, AT(rate), 0, 0, "MSGS/S", "fixed rate of all producers (latency: 5000)" },
     { "--duration", KIND_REAL, AT(duration_s), 0, 0, "S", "seconds to measure (10)" },
-    { "--warmup", KIND_REAL, AT(warmup_s), 0, 0, "S", "seconds before that do not count (1; 0 with --count)" },
-    { "--count", KIND_COUNT, AT(count), 1, UINT64_MAX / 4, "N", "stop after N messages or operations" },
+    { "--warmup", KIND_REAL, AT(warmup_s), 0, 0, "S",
+      "seconds before that do not count (1; 0 with --count)" },
+    { "--count", KIND_COUNT, AT(count), 1, UINT64_MAX / 4, "N",
+      "stop after N messages or operations" },
     { "--bindings", KIND_COUNT, AT(bindings), 1, 1000000, "N", "bindings of topic and headers" },
-    { "--keys", KIND_COUNT, AT(keys), 1, 1000000, "N", "different routing keys published (all bindings)" },
+    { "--keys", KIND_COUNT, AT(keys), 1, 1000000, "N",
+      "different routing keys published (all bindings)" },
     { "--persistent", KIND_FLAG, AT(is_persistent), 0, 0, NULL, "delivery mode 2" },
     { "--durable", KIND_FLAG, AT(is_durable), 0, 0, NULL, "durable queues and exchanges" },
     { "--queue-type", KIND_TEXT, AT(queue_type), 0, 0, "TYPE", "x-queue-type of the queues" },
-    { "--verify", KIND_FLAG, AT(is_verified), 0, 0, NULL, "check for loss, duplicates, order and content" },
+    { "--verify", KIND_FLAG, AT(is_verified), 0, 0, NULL,
+      "check for loss, duplicates, order and content" },
     { "--idle-connections", KIND_COUNT, AT(idle_connections), 0, 1000000, "N",
       "idle connections held open beside the load" },
-    { "--pid", KIND_COUNT, AT(pid), 1, UINT32_MAX, "PID", "the broker's process, to report its memory" },
+    { "--pid", KIND_COUNT, AT(pid), 1, UINT32_MAX, "PID",
+      "the broker's process, to report its memory" },
     { "--json", KIND_FLAG, AT(is_json), 0, 0, NULL, "result as JSON on standard output" },
 };
 
@@ -179,7 +198,9 @@ static bool find_mode(const char *name, enum lv_bench_mode_id *mode)
 
 static void unset_all(struct lv_bench_options *o)
 {
-    *o = (struct lv_bench_options){ .mode = LV_BENCH_MODES, .rate = -1, .duration_s = -1, .warmup_s = -1 };
+    *o = (struct lv_bench_options){
+        .mode = LV_BENCH_MODES, .rate = -1, .duration_s = -1, .warmup_s = -1
+    };
     for (size_t i = 0; i < LV_ARRAY_LEN(options); i++)
         if (options[i].kind == KIND_COUNT)
             *(uint64_t *)((char *)o + options[i].at) = UNSET;
@@ -298,6 +319,6 @@ void lv_bench_options_help(void)
         printf("  %-18s %s\n", modes[i].name, modes[i].help);
     puts("\noptions (default):");
     for (size_t i = 0; i < LV_ARRAY_LEN(options); i++)
-        printf("  %-18s %-8s %s\n", options[i].name, options[i].value != NULL ? options[i].value : "",
-               options[i].help);
+        printf("  %-18s %-8s %s\n", options[i].name,
+               options[i].value != NULL ? options[i].value : "", options[i].help);
 }

@@ -13,11 +13,11 @@
 #include "confirms.h"
 #include "peer.h"
 
-#define REEL_BYTES (256u << 10)       /* of one producer; large enough that system calls do not count */
-#define REELS_BYTES (8u << 20)        /* of all of them, roughly: a thousand must not flush the caches */
+#define REEL_BYTES (256u << 10) /* of one producer; large enough that system calls do not count */
+#define REELS_BYTES (8u << 20)  /* of all of them, roughly: a thousand must not flush the caches */
 #define REEL_BYTES_MIN (4u << 10)
-#define TURN_BYTES (1u << 20)         /* written before the others on the thread get their turn */
-#define IN_BYTES 4096u                /* confirms come in small frames */
+#define TURN_BYTES (1u << 20) /* written before the others on the thread get their turn */
+#define IN_BYTES 4096u        /* confirms come in small frames */
 #define EVENTS_MAX 64
 
 struct lv_producer {
@@ -25,10 +25,10 @@ struct lv_producer {
     bool is_writable;
     uint64_t index;
     struct lv_reel reel;
-    size_t next;        /* message of the reel that comes after the slice in hand */
-    size_t at, end;     /* bytes of the slice that are still to be written */
-    uint64_t in_hand;   /* messages of the slice */
-    uint64_t taken;     /* messages taken from the reel so far */
+    size_t next;      /* message of the reel that comes after the slice in hand */
+    size_t at, end;   /* bytes of the slice that are still to be written */
+    uint64_t in_hand; /* messages of the slice */
+    uint64_t taken;   /* messages taken from the reel so far */
     uint64_t quota;
     double first_ns, interval_ns; /* schedule; interval 0: none */
     struct lv_confirms confirms;
@@ -37,7 +37,15 @@ struct lv_producer {
 };
 
 /* Why a producer stopped writing. */
-enum pause { PAUSE_TURN, PAUSE_SOCKET, PAUSE_TIME, PAUSE_ROOM, PAUSE_CONFIRM, PAUSE_DONE, PAUSE_FAULT };
+enum pause {
+    PAUSE_TURN,
+    PAUSE_SOCKET,
+    PAUSE_TIME,
+    PAUSE_ROOM,
+    PAUSE_CONFIRM,
+    PAUSE_DONE,
+    PAUSE_FAULT
+};
 
 /* ---- publishing ---- */
 
@@ -165,7 +173,8 @@ static bool take_method(struct lv_producer *p, struct lv_worker *w, struct lv_by
     uint64_t settled = lv_confirms_settle(&p->confirms, tag, is_multiple);
 
     if (settled == 0 && !is_multiple)
-        return lv_fail(fault, EX_PROTOCOL, "the broker confirmed tag %ju, which is not open", (uintmax_t)tag);
+        return lv_fail(fault, EX_PROTOCOL, "the broker confirmed tag %ju, which is not open",
+                       (uintmax_t)tag);
     lv_count(method == LV_BASIC_ACK ? &w->stats.confirmed : &w->stats.nacked, settled);
     return true;
 }
@@ -178,11 +187,11 @@ static bool take_frames(struct lv_producer *p, struct lv_worker *w, struct lv_fa
     while ((size_t)(end - at) >= LV_FRAME_EXTRA) {
         size_t size = lv_be32(at + 3);
         if (size > IN_BYTES - LV_FRAME_EXTRA)
-            return lv_fail(fault, EX_PROTOCOL, "the broker sent a publisher a frame of %zu bytes", size);
+            return lv_fail(fault, EX_PROTOCOL, "the broker sent a publisher a frame of %zu bytes",
+                           size);
         if ((size_t)(end - at) < size + LV_FRAME_EXTRA)
             break;
-        if (at[0] == LV_FRAME_METHOD &&
-            !take_method(p, w, lv_bytes(at + LV_FRAME_HEAD, size), fault))
+        if (at[0] == LV_FRAME_METHOD && !take_method(p, w, lv_bytes(at + LV_FRAME_HEAD, size), fault))
             return false;
         at += size + LV_FRAME_EXTRA;
     }
@@ -247,7 +256,8 @@ static bool pump_all(struct lv_worker *w, struct turn *turn, struct lv_fault *fa
 }
 
 /* How long the thread may sleep; NULL: until something happens. */
-static const struct timespec *sleep_for(struct lv_worker *w, const struct turn *turn, struct timespec *t)
+static const struct timespec *sleep_for(struct lv_worker *w, const struct turn *turn,
+                                        struct timespec *t)
 {
     *t = (struct timespec){ 0 };
     if (turn->wants_more)
@@ -285,6 +295,14 @@ static bool handle_events(struct lv_worker *w, const struct epoll_event *events,
     return true;
 }
 
+static void wait_for_start(const struct lv_run *run)
+{
+    struct timespec start = { .tv_sec = (time_t)(run->start_ns / LV_NS),
+                              .tv_nsec = (long)(run->start_ns % LV_NS) };
+
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &start, NULL);
+}
+
 static void *producer_thread(void *arg)
 {
     struct lv_worker *w = arg;
@@ -294,7 +312,9 @@ static void *producer_thread(void *arg)
     bool is_well;
 
     prctl(PR_SET_TIMERSLACK, 1UL); /* ns: a fixed rate is kept to the microsecond */
-    while ((is_well = pump_all(w, &turn, &fault)) && !turn.is_done && !atomic_load(&w->run->is_over)) {
+    wait_for_start(w->run);
+    while ((is_well = pump_all(w, &turn, &fault)) && !turn.is_done &&
+           !atomic_load(&w->run->is_over)) {
         struct timespec t;
         int count = epoll_pwait2(w->epoll_fd, events, EVENTS_MAX, sleep_for(w, &turn, &t), NULL);
         is_well = handle_events(w, events, count, &fault);
@@ -329,9 +349,12 @@ static bool open_one(struct lv_producer *p, const struct lv_run *run, const stru
     }
     struct lv_routes routes;
     lv_topology_routes(t, p->index, &routes);
-    struct lv_reel_spec spec = { .routes = routes.route, .route_count = routes.count,
-                                 .body_bytes = o->size, .bytes_wanted = reel_bytes(o->producers),
-                                 .frame_max = client.frame_max, .is_persistent = o->is_persistent,
+    struct lv_reel_spec spec = { .routes = routes.route,
+                                 .route_count = routes.count,
+                                 .body_bytes = o->size,
+                                 .bytes_wanted = reel_bytes(o->producers),
+                                 .frame_max = client.frame_max,
+                                 .is_persistent = o->is_persistent,
                                  .stamp = run->stamp };
     p->fd = lv_client_detach(&client, p->in, IN_BYTES, &p->in_len);
     bool is_ready = lv_reel_init(&p->reel, &spec, fault);

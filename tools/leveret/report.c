@@ -48,9 +48,11 @@ void lv_report_progress(const struct lv_bench_options *o, const struct lv_sample
     fprintf(stderr, "%4.0f s  published %10.0f/s", (double)(now->at_ns - start_ns) / NS,
             per_second(now->published - before->published, seconds));
     if (o->consumers != 0)
-        fprintf(stderr, "  delivered %10.0f/s", per_second(now->delivered - before->delivered, seconds));
+        fprintf(stderr, "  delivered %10.0f/s",
+                per_second(now->delivered - before->delivered, seconds));
     if (o->confirm != 0)
-        fprintf(stderr, "  confirmed %10.0f/s", per_second(now->confirmed - before->confirmed, seconds));
+        fprintf(stderr, "  confirmed %10.0f/s",
+                per_second(now->confirmed - before->confirmed, seconds));
     fputs(is_blocked ? "  blocked by the broker\n" : "\n", stderr);
 }
 
@@ -74,7 +76,8 @@ static void json_load(const struct lv_bench_options *o, const struct lv_load_res
     double seconds = seconds_between(&r->from, &r->to);
 
     json_begin(o);
-    printf(", \"producers\": %ju, \"consumers\": %ju, \"queues\": %ju, \"size\": %ju, \"confirm\": %ju",
+    printf(", \"producers\": %ju, \"consumers\": %ju, \"queues\": %ju, \"size\": %ju, \"confirm\": "
+           "%ju",
            (uintmax_t)o->producers, (uintmax_t)o->consumers, (uintmax_t)o->queues,
            (uintmax_t)o->size, (uintmax_t)o->confirm);
     printf(", \"ack\": %ju, \"prefetch\": %ju, \"in_flight\": %ju, \"rate\": %g", (uintmax_t)o->ack,
@@ -88,7 +91,8 @@ static void json_load(const struct lv_bench_options *o, const struct lv_load_res
     if (r->latency != NULL)
         json_latency(r->latency);
     if (o->is_verified)
-        printf(", \"verify\": {\"lost\": %ju, \"duplicate\": %ju, \"out_of_order\": %ju, \"corrupt\": %ju}",
+        printf(", \"verify\": {\"lost\": %ju, \"duplicate\": %ju, \"out_of_order\": %ju, "
+               "\"corrupt\": %ju}",
                (uintmax_t)r->lost, (uintmax_t)r->duplicate, (uintmax_t)r->out_of_order,
                (uintmax_t)r->corrupt);
     if (o->pid != 0)
@@ -99,13 +103,13 @@ static void json_load(const struct lv_bench_options *o, const struct lv_load_res
 static void json_count(const struct lv_bench_options *o, const struct lv_count_result *r)
 {
     json_begin(o);
-    printf(", \"%s\": %ju, \"seconds\": %.6f, \"per_s\": %.1f", r->noun, (uintmax_t)r->count, r->seconds,
-           per_second(r->count, r->seconds));
+    printf(", \"%s\": %ju, \"seconds\": %.6f, \"per_s\": %.1f", r->noun, (uintmax_t)r->count,
+           r->seconds, per_second(r->count, r->seconds));
     if (r->latency != NULL)
         json_latency(r->latency);
     if (r->rss_after != 0)
-        printf(", \"rss_before\": %ju, \"rss_after\": %ju, \"rss_each\": %.1f", (uintmax_t)r->rss_before,
-               (uintmax_t)r->rss_after,
+        printf(", \"rss_before\": %ju, \"rss_after\": %ju, \"rss_each\": %.1f",
+               (uintmax_t)r->rss_before, (uintmax_t)r->rss_after,
                ((double)r->rss_after - (double)r->rss_before) / (double)r->count);
     puts("}");
 }
@@ -145,17 +149,18 @@ static void text_load(const struct lv_bench_options *o, const struct lv_load_res
     if (r->latency != NULL)
         text_latency("latency", r->latency);
     if (o->is_verified)
-        printf("verify     lost %ju, duplicate %ju, out of order %ju, corrupt %ju of %ju published\n",
-               (uintmax_t)r->lost, (uintmax_t)r->duplicate, (uintmax_t)r->out_of_order,
-               (uintmax_t)r->corrupt, (uintmax_t)r->total_published);
+        printf(
+            "verify     lost %ju, duplicate %ju, out of order %ju, corrupt %ju of %ju published\n",
+            (uintmax_t)r->lost, (uintmax_t)r->duplicate, (uintmax_t)r->out_of_order,
+            (uintmax_t)r->corrupt, (uintmax_t)r->total_published);
     if (o->pid != 0)
         printf("memory     %.1f MiB resident\n", (double)lv_rss_bytes(o->pid) / (1u << 20));
 }
 
 static void text_count(const struct lv_bench_options *o, const struct lv_count_result *r)
 {
-    printf("%s: %ju %s in %.3f s, %.1f/s\n", lv_bench_mode_name(o->mode), (uintmax_t)r->count, r->noun,
-           r->seconds, per_second(r->count, r->seconds));
+    printf("%s: %ju %s in %.3f s, %.1f/s\n", lv_bench_mode_name(o->mode), (uintmax_t)r->count,
+           r->noun, r->seconds, per_second(r->count, r->seconds));
     if (r->latency != NULL)
         text_latency("each", r->latency);
     if (r->rss_after != 0)

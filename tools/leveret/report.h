@@ -23,8 +23,8 @@ struct lv_count_result {
     const char *noun; /* plural */
     uint64_t count;
     double seconds;
-    struct lv_histogram *latency;     /* of one; NULL: not measured */
-    uint64_t rss_before, rss_after;   /* bytes of --pid; 0: unknown */
+    struct lv_histogram *latency;   /* of one; NULL: not measured */
+    uint64_t rss_before, rss_after; /* bytes of --pid; 0: unknown */
 };
 
 /* One line a second on standard error, about what happened between two samples. */

@@ -9,8 +9,8 @@
 /* Producers are woken when half of the cap is free, not for every message. */
 void lv_run_arrived(struct lv_run *run, uint64_t n)
 {
-    int64_t left = atomic_fetch_sub_explicit(&run->in_flight, (int64_t)n, memory_order_seq_cst) -
-                   (int64_t)n;
+    int64_t left =
+        atomic_fetch_sub_explicit(&run->in_flight, (int64_t)n, memory_order_seq_cst) - (int64_t)n;
 
     if (left > run->in_flight_max / 2)
         return;

@@ -28,10 +28,10 @@ struct lv_worker {
     struct lv_run *run;
     pthread_t thread;
     int epoll_fd, wake_fd;
-    _Atomic bool is_starved;        /* a producer of it waits for room in flight */
-    _Atomic bool is_finished;       /* its thread has nothing left to do */
-    struct lv_histogram *latency;   /* consumers only */
-    void *members;                  /* struct lv_producer[] or struct lv_consumer[] */
+    _Atomic bool is_starved;      /* a producer of it waits for room in flight */
+    _Atomic bool is_finished;     /* its thread has nothing left to do */
+    struct lv_histogram *latency; /* consumers only */
+    void *members;                /* struct lv_producer[] or struct lv_consumer[] */
     size_t member_count;
 };
 

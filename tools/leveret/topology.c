@@ -104,7 +104,8 @@ static bool declare_queues(struct lv_topology *t, struct lv_fault *fault)
     return true;
 }
 
-bool lv_topology_open(struct lv_topology *t, const struct lv_bench_options *o, struct lv_fault *fault)
+bool lv_topology_open(struct lv_topology *t, const struct lv_bench_options *o,
+                      struct lv_fault *fault)
 {
     const char *type = exchange_type[o->mode];
 

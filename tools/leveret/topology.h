@@ -26,7 +26,8 @@ struct lv_routes {
     uint8_t *tables;
 };
 
-bool lv_topology_open(struct lv_topology *t, const struct lv_bench_options *o, struct lv_fault *fault);
+bool lv_topology_open(struct lv_topology *t, const struct lv_bench_options *o,
+                      struct lv_fault *fault);
 /* Deletes what was declared and hangs up; says on standard error what could not be deleted. */
 void lv_topology_close(struct lv_topology *t);
 

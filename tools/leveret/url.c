@@ -53,7 +53,8 @@ static bool parse_address(struct lv_url *url, const char *text, size_t len)
     }
     if (port == NULL)
         return true;
-    return *port == ':' && decode(url->port, sizeof(url->port), port + 1, (size_t)(end - port - 1)) &&
+    return *port == ':' &&
+           decode(url->port, sizeof(url->port), port + 1, (size_t)(end - port - 1)) &&
            strspn(url->port, "0123456789") == strlen(url->port) && url->port[0] != '\0';
 }
 
