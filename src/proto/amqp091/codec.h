@@ -45,9 +45,10 @@ static inline bool lv_amqp_frame_peek(struct lv_bytes in, uint8_t *type, uint16_
     return true;
 }
 
-/* Cuts the first frame off `in`; *used gets its whole size, and 0 unless LV_OK. LV_EMORE: incomplete. LV_EFRAME: payload
- * larger than payload_max (told as soon as the 7 head bytes are there), or the end octet is not 0xCE. After LV_EFRAME
- * `out` holds type, channel, and what there is of the payload, for the error's text. */
+/* Cuts the first frame off `in`; *used gets its whole size, and 0 unless LV_OK. LV_EMORE: incomplete.
+ * LV_EFRAME: the payload is larger than payload_max (told as soon as the 7 head bytes are there), or the
+ * end octet is not 0xCE. After LV_EFRAME `out` holds what RabbitMQ shows in its error text: type, channel,
+ * and the payload, which is empty when it was too large. */
 static inline enum lv_err LV_MUST_USE lv_amqp_frame_next(struct lv_bytes in, uint32_t payload_max,
                                                          struct lv_amqp_frame *out, size_t *used)
 {
@@ -57,11 +58,12 @@ static inline enum lv_err LV_MUST_USE lv_amqp_frame_next(struct lv_bytes in, uin
     if (!lv_amqp_frame_peek(in, &out->type, &out->channel, &size))
         return LV_EMORE;
     size_t left = in.len - LV_AMQP_FRAME_HEAD;
-    out->payload = lv_bytes(in.ptr + LV_AMQP_FRAME_HEAD, LV_MIN(size, left));
+    out->payload = lv_bytes(in.ptr + LV_AMQP_FRAME_HEAD, 0);
     if (LV_UNLIKELY(size > payload_max))
         return LV_EFRAME;
     if (left <= size)
         return LV_EMORE;
+    out->payload.len = size;
     if (LV_UNLIKELY(out->payload.ptr[size] != LV_AMQP_FRAME_END))
         return LV_EFRAME;
     *used = size + (size_t)LV_AMQP_FRAME_OVERHEAD;

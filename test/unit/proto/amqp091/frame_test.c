@@ -76,7 +76,7 @@ LV_TEST(too_large_is_told_from_the_head_alone)
         CHECK_EQ(used, 0);
         CHECK_EQ(frame.type, 3);
         CHECK_EQ(frame.channel, 1);
-        CHECK_EQ(frame.payload.len, len - 7); /* what there is, for the error's text */
+        CHECK_EQ(frame.payload.len, 0); /* as RabbitMQ shows it, whatever has come */
         CHECK_EQ(next(wire, len, 4097, &frame, &used), LV_EMORE);
     }
     static const uint8_t hostile[] = { 1, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xCE };
