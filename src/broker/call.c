@@ -91,6 +91,12 @@ void call_arrived(struct lv_shard *shard, struct lv_call *call)
     call->step(shard, call);
 }
 
+void lv_call_drop(struct lv_call *call)
+{
+    lv_mem_free(call->copy, LV_TAG_BROKER);
+    lv_mem_free(call, LV_TAG_BROKER);
+}
+
 void lv_call_finish(struct lv_shard *shard, struct lv_call *call)
 {
     struct lv_session *s = call->session;
@@ -105,8 +111,7 @@ void lv_call_finish(struct lv_shard *shard, struct lv_call *call)
         if (call->done != NULL)
             call->done(s, call);
     }
-    lv_mem_free(call->copy, LV_TAG_BROKER);
-    lv_mem_free(call, LV_TAG_BROKER);
+    lv_call_drop(call);
     if (s == NULL || !was_away || s->call != NULL)
         return;
     if (s->is_dying)

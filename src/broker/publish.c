@@ -93,6 +93,13 @@ enum lv_err lv_session_route(struct lv_session *s, struct lv_route_memo *memo,
     return route_slow(s, memo, exchange, &query, version);
 }
 
+enum lv_err lv_session_find_exchange(const struct lv_session *s, struct lv_bytes exchange)
+{
+    const struct lv_exchange *x = lv_router_exchange(&s->vhost->router, exchange);
+
+    return x == NULL ? LV_ENOTFOUND : x->spec.internal ? LV_EREFUSED : LV_OK;
+}
+
 /* A publisher whose messages all go to one other loop had better live there. */
 #define AWAY_STREAK 2048u
 
@@ -147,24 +154,23 @@ uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_
     return away;
 }
 
-void lv_session_reply(struct lv_session *s, lv_handle to, uint64_t consumer, struct lv_msg *msg)
+bool lv_session_reply(struct lv_session *s, lv_handle to, uint64_t consumer, struct lv_msg *msg)
 {
     struct lv_shard *shard = s->shard;
 
     if (lv_handle_loop(to) >= lv_loops_count(s->broker->loops))
-        return; /* an address that we never gave out */
+        return false; /* an address that we never gave out */
     if (lv_handle_loop(to) == shard->index) {
         struct lv_session *target = lv_handles_get(&shard->sessions, to);
-        if (target != NULL)
-            (void)target->ops->reply(target, consumer, msg);
-        return;
+        return target != NULL && target->ops->reply(target, consumer, msg);
     }
-    struct lv_msg *kept = lv_msg_keep(msg);
+    struct lv_msg *kept = msg != NULL ? lv_msg_keep(msg) : NULL;
     if (kept == NULL)
-        return; /* at most once: replies may be lost */
+        return msg == NULL; /* at most once: replies may be lost */
     lv_msg_share(kept);
     struct lv_mail m = { .op = MAIL_REPLY, .w = { to, consumer, (uintptr_t)kept } };
     lv_loop_post(shard->loop, lv_handle_loop(to), &m);
+    return true;
 }
 
 /* ---- mail ---- */

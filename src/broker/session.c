@@ -52,9 +52,10 @@ static void drop_at_home(struct lv_shard *shard, struct lv_call *call)
         lv_call_finish(shard, call);
 }
 
-static void drop_exclusive(struct lv_session *s, lv_handle queue)
+static void drop_exclusive(struct lv_session *s, lv_handle queue,
+                           void (*done)(struct lv_session *, struct lv_call *))
 {
-    struct lv_call *call = lv_call_new(s, NULL);
+    struct lv_call *call = lv_call_new(s, done);
 
     if (call == NULL)
         return;
@@ -62,10 +63,11 @@ static void drop_exclusive(struct lv_session *s, lv_handle queue)
     call_go(s->shard, call, lv_handle_loop(queue), drop_at_home);
 }
 
-bool lv_session_drop_exclusive(struct lv_session *s)
+bool lv_session_drop_exclusive(struct lv_session *s,
+                               void (*done)(struct lv_session *, struct lv_call *))
 {
     while (s->call == NULL && s->exclusive_count > 0)
-        drop_exclusive(s, s->exclusive[--s->exclusive_count]);
+        drop_exclusive(s, s->exclusive[--s->exclusive_count], done);
     return s->call == NULL;
 }
 
@@ -77,7 +79,7 @@ void lv_session_end(struct lv_session *s)
     if (s->call != NULL)
         return; /* lv_call_finish comes back here */
     s->ops->leave(s);
-    if (!lv_session_drop_exclusive(s))
+    if (!lv_session_drop_exclusive(s, NULL))
         return;
     lv_list_remove(&s->mover.link);
     if (s->self != 0)

@@ -38,7 +38,7 @@ struct lv_session_ops {
     void (*cancelled)(struct lv_sub *sub);
     /* `count` publishes of `token` were accepted by a queue on another loop (see lv_session_publish). */
     void (*accepted)(struct lv_session *s, uint64_t token);
-    /* A reply published to this session's direct reply-to address; false: nobody waits for it. */
+    /* A reply published to this session's direct reply-to address (NULL: only asked); false: nobody waits for it. */
     bool (*reply)(struct lv_session *s, uint64_t consumer, struct lv_msg *msg);
     /* The broker wants the connection closed with this reply (shutdown, operator). */
     void (*shut)(struct lv_session *s, uint16_t code, const char *text);
@@ -78,8 +78,10 @@ enum lv_err lv_session_open(struct lv_session *s, struct lv_shard *shard, int fd
 /* The socket is closed (from conn_ops->closed): ops->leave, exclusive queues are deleted, ops->gone; now, or when
  * the call that is away has come back. */
 void lv_session_end(struct lv_session *s);
-/* Deletes this session's exclusive queues; true when it is done, false: a call is away, ask again when it is back. */
-bool lv_session_drop_exclusive(struct lv_session *s);
+/* Deletes this session's exclusive queues; true when all are gone. false: a call is away, `done` hears when it is
+ * back, and asks again. */
+bool lv_session_drop_exclusive(struct lv_session *s,
+                               void (*done)(struct lv_session *, struct lv_call *));
 /* Wishes to live on `loop`, where its queue is: true when it will move after the present input call, which must
  * then return without consuming more; the rest of the input is handled over there. */
 bool lv_session_follow(struct lv_session *s, unsigned loop);
@@ -132,6 +134,8 @@ struct lv_call *lv_call_new(struct lv_session *s,
 /* Fails the call with a RabbitMQ-worded reason; the first failure stays. */
 void lv_call_fail(struct lv_call *call, uint16_t code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Frees a call that was never started. */
+void lv_call_drop(struct lv_call *call);
 /* Ends the call where it stands: back to its origin, `done`, freed. */
 void lv_call_finish(struct lv_shard *shard, struct lv_call *call);
 
@@ -191,13 +195,16 @@ enum lv_err lv_session_route(struct lv_session *s, struct lv_route_memo *memo,
                              struct lv_bytes exchange, struct lv_bytes key,
                              const struct lv_bytes *more_keys, size_t more_count,
                              struct lv_bytes headers) LV_MUST_USE;
+/* Can this exchange be published to? LV_ENOTFOUND, LV_EREFUSED (internal). */
+enum lv_err lv_session_find_exchange(const struct lv_session *s, struct lv_bytes exchange) LV_MUST_USE;
 /* Publishes to each queue. Returns how many acceptances are still to come through ops->accepted(token) (0: all
  * have it). With token 0 nobody waits and 0 is returned. A queue that is gone counts as having accepted. On
  * LV_ENOMEM in a queue the message is lost there and *lost is set. */
 uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_t count,
                             struct lv_msg *msg, uint64_t token, bool *lost);
-/* Sends a reply to the session `to` (any loop): its ops->reply(consumer) gets it. */
-void lv_session_reply(struct lv_session *s, lv_handle to, uint64_t consumer, struct lv_msg *msg);
+/* Sends a reply to the session `to` (any loop): its ops->reply(consumer) gets it; with `msg` NULL only asks. false:
+ * nobody is there. A session on another loop is believed to be there. */
+bool lv_session_reply(struct lv_session *s, lv_handle to, uint64_t consumer, struct lv_msg *msg);
 
 /* RabbitMQ's name for a thing: "queue 'q' in vhost '/'". Writes at most cap bytes, NUL included; returns out. */
 char *lv_rs(char *out, size_t cap, const char *kind, struct lv_bytes name,

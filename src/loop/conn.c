@@ -427,8 +427,8 @@ void lv_conns_read(struct lv_loop *loop)
             c->io->is_held = false;
             poll_update(c);
         }
-        if (!wants_bytes(c))
-            continue;
+        if (!wants_bytes(c) || (c->io->wants_input && c->io->carry != NULL))
+            continue; /* what was kept while it was paused comes first, in the deferred phase */
         size_t got = read_once(c);
         bytes += got;
         reads++;

@@ -23,6 +23,7 @@ struct lv_retired {
 };
 
 static _Thread_local struct lv_loop *current;
+static _Atomic bool is_used; /* liburcu's thread begins with the first batch */
 static char tsan_quiescence; /* liburcu's ordering, said to ThreadSanitizer */
 
 static void free_batch(struct lv_retired *r)
@@ -50,9 +51,9 @@ static void free_batches(struct lv_retired *r)
 static void grace_over(struct rcu_head *head)
 {
     struct lv_retired *r = LV_CONTAINER_OF(head, struct lv_retired, head);
-    struct lv_loop *loop = r->loop;
 
     lv_tsan_acquire(&tsan_quiescence);
+    struct lv_loop *loop = r->loop;
     if (loop == NULL) {
         free_batch(r);
         return;
@@ -61,6 +62,14 @@ static void grace_over(struct rcu_head *head)
     while (!atomic_compare_exchange_weak(&loop->graced, &r->batch, r)) {
     }
     lv_loop_wake(loop);
+}
+
+/* Step 1 begins. */
+static void start_grace(struct lv_retired *batch)
+{
+    atomic_store_explicit(&is_used, true, memory_order_relaxed);
+    lv_tsan_release(&tsan_quiescence);
+    urcu_qsbr_call_rcu(&batch->head, grace_over);
 }
 
 static void retire(void *ptr, void (*free_fn)(void *ptr))
@@ -72,8 +81,7 @@ static void retire(void *ptr, void (*free_fn)(void *ptr))
         return; /* without memory for the note the object stays allocated: nobody may free it now */
     *r = (struct lv_retired){ .ptr = ptr, .free_fn = free_fn, .loop = loop };
     if (loop == NULL) {
-        lv_tsan_release(&tsan_quiescence);
-        urcu_qsbr_call_rcu(&r->head, grace_over);
+        start_grace(r);
         return;
     }
     if (loop->retired == NULL)
@@ -136,8 +144,7 @@ void lv_rcu_turn_end(struct lv_loop *loop)
     atomic_store_explicit(&loop->mail_seen, loop->mail_clock, memory_order_release);
     if (loop->retired == NULL)
         return;
-    lv_tsan_release(&tsan_quiescence);
-    urcu_qsbr_call_rcu(&loop->retired->head, grace_over);
+    start_grace(loop->retired);
     loop->retired = NULL;
 }
 
@@ -177,9 +184,34 @@ void lv_rcu_quiescent(struct lv_loop *loop, bool will_wait)
     loop->is_offline = will_wait;
 }
 
+/* ---- the end ---- */
+
+struct last {
+    struct rcu_head head;
+    uv_sem_t is_run;
+};
+
+static void last_run(struct rcu_head *head)
+{
+    uv_sem_post(&LV_CONTAINER_OF(head, struct last, head)->is_run);
+}
+
+/* Liburcu runs callbacks in order: when this one runs, all batches are back. (Its own barrier does the same, in a way
+ * that ThreadSanitizer cannot follow.) */
+static void wait_for_batches(void)
+{
+    struct last last;
+
+    if (!atomic_load(&is_used) || uv_sem_init(&last.is_run, 0) != 0)
+        return;
+    urcu_qsbr_call_rcu(&last.head, last_run);
+    uv_sem_wait(&last.is_run);
+    uv_sem_destroy(&last.is_run);
+}
+
 void lv_rcu_drain(struct lv_loops *loops)
 {
-    urcu_qsbr_barrier();
+    wait_for_batches();
     for (unsigned i = 0; i < loops->count && loops->loop[i] != NULL; i++) {
         struct lv_loop *loop = loops->loop[i];
         free_batch(loop->retired);

@@ -1,0 +1,16 @@
+/* proto/amqp091/amqp091.h - AMQP 0-9-1 connections, as RabbitMQ speaks it.
+ *
+ * Owner   the loop of the connection's shard.
+ */
+#ifndef LV_PROTO_AMQP091_AMQP091_H
+#define LV_PROTO_AMQP091_AMQP091_H
+
+struct lv_shard;
+struct lv_users;
+
+/* Who may log in; borrowed for the life of the process. Once, before the first connection. */
+void lv_amqp_init(const struct lv_users *users);
+/* Serves a freshly accepted socket on this shard's loop. Takes `fd`. (lv_accept_fn) */
+void lv_amqp_accept(struct lv_shard *shard, int fd);
+
+#endif

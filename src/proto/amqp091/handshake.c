@@ -1,0 +1,289 @@
+/* From the protocol header to connection.open-ok (§2.2.4), and the rest of class connection. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/table.h"
+#include "os/log.h"
+#include "proto/amqp091/amqp091.h"
+#include "proto/amqp091/amqp_priv.h"
+#include "security/security.h"
+
+#define MECHANISMS "PLAIN AMQPLAIN ANONYMOUS"
+
+const struct lv_users *lv_amqp_users;
+
+void lv_amqp_init(const struct lv_users *users)
+{
+    lv_amqp_users = users;
+}
+
+/* ---- header, start ---- */
+
+static void put_text(struct lv_wr *w, const char *name, const char *text)
+{
+    lv_table_put_str(w, name, lv_bytes_str(text));
+}
+
+/* What clients look at: product and version by name, and capabilities by table. */
+static size_t server_properties(struct lv_amqp_conn *ac, uint8_t *out, size_t cap)
+{
+    static const char *const capabilities[] = {
+        "publisher_confirms", "exchange_exchange_bindings", "basic.nack",
+        "consumer_cancel_notify", "connection.blocked", "consumer_priorities",
+        "authentication_failure_close", "per_consumer_qos", "direct_reply_to",
+    };
+    const struct lv_settings *settings = lv_amqp_settings(ac);
+    struct lv_wr w = lv_wr(out, cap);
+    uint8_t nested[400];
+    struct lv_wr caps = lv_wr(nested, sizeof(nested));
+
+    for (size_t i = 0; i < LV_ARRAY_LEN(capabilities); i++)
+        lv_table_put_bool(&caps, capabilities[i], true);
+    lv_table_put_table(&w, "capabilities", lv_bytes(nested, caps.used));
+    put_text(&w, "cluster_name", "leveret@localhost");
+    put_text(&w, "copyright", "Copyright (c) the Leveret authors");
+    put_text(&w, "information", "Leveret, licensed under the Apache License 2.0");
+    put_text(&w, "platform", "C");
+    put_text(&w, "product", settings->product);
+    put_text(&w, "server", "Leveret " LV_VERSION);
+    put_text(&w, "version", settings->product_version);
+    LV_ASSERT(lv_wr_ok(&w) && lv_wr_ok(&caps));
+    return w.used;
+}
+
+size_t lv_amqp_hello(struct lv_amqp_conn *ac, struct lv_bytes in)
+{
+    static const uint8_t ours[8] = { 'A', 'M', 'Q', 'P', 0, 0, 9, 1 };
+    static const uint8_t old[8] = { 'A', 'M', 'Q', 'P', 1, 1, 0, 9 }; /* 0-9, taken for 0-9-1 (RabbitMQ) */
+    uint8_t table[1024];
+
+    if (in.len < sizeof(ours))
+        return 0;
+    bool is_old = memcmp(in.ptr, old, sizeof(old)) == 0;
+    if (!is_old && memcmp(in.ptr, ours, sizeof(ours)) != 0) {
+        char peer[LV_ADDR_MAX];
+        lv_conn_peer(&ac->s.conn, peer);
+        lv_log(BAD_HEADER, lv_log_str(peer), lv_log_bytes(lv_bytes(in.ptr, sizeof(ours))));
+        lv_conn_write(&ac->s.conn, lv_bytes(ours, sizeof(ours)));
+        lv_amqp_hang_up(ac);
+        return in.len;
+    }
+    size_t len = server_properties(ac, table, sizeof(table));
+    LV_AMQP_SEND(ac, 0, connection_start, .version_major = 0, .version_minor = 9,
+                 .server_properties = lv_bytes(table, len), .mechanisms = LV_BYTES_LIT(MECHANISMS),
+                 .locales = LV_BYTES_LIT("en_US"));
+    ac->state = LV_AMQP_STARTING;
+    return sizeof(ours);
+}
+
+/* ---- start-ok: who is it ---- */
+
+static uint8_t client_caps(struct lv_bytes properties)
+{
+    static const struct {
+        const char *name;
+        uint8_t bit;
+    } known[] = {
+        { "authentication_failure_close", LV_AMQP_CAP_AUTH_FAILURE_CLOSE },
+        { "consumer_cancel_notify", LV_AMQP_CAP_CANCEL_NOTIFY },
+        { "connection.blocked", LV_AMQP_CAP_BLOCKED },
+    };
+    struct lv_value caps, v;
+    uint8_t bits = 0;
+
+    if (!lv_table_find(properties, LV_BYTES_LIT("capabilities"), &caps) || caps.kind != LV_KIND_TABLE)
+        return 0;
+    for (size_t i = 0; i < LV_ARRAY_LEN(known); i++)
+        if (lv_table_find(caps.bytes, lv_bytes_str(known[i].name), &v) && v.kind == LV_KIND_BOOL &&
+            v.i != 0)
+            bits |= known[i].bit;
+    return bits;
+}
+
+static void refuse_login(struct lv_amqp_conn *ac, struct lv_bytes mechanism, struct lv_bytes name,
+                         enum lv_login login)
+{
+    char peer[LV_ADDR_MAX];
+
+    lv_conn_peer(&ac->s.conn, peer);
+    lv_log(LOGIN_REFUSED, lv_log_str(peer), lv_log_bytes(name),
+           lv_log_str(login == LV_LOGIN_LOOPBACK_ONLY ? "user can only connect via localhost"
+                                                      : "invalid credentials"));
+    lv_amqp_conn_error(ac, 403, LV_AMQP_CONNECTION_START_OK & 0,
+                       "Login was refused using authentication mechanism %.*s. For details see the broker "
+                       "logfile.",
+                       LV_BYTES_FMT(mechanism));
+}
+
+static void say_invalid_response(struct lv_amqp_conn *ac, struct lv_bytes response)
+{
+    char dump[300];
+
+    lv_amqp_format_octets_plain(response, dump, sizeof(dump));
+    lv_amqp_conn_error(ac, 502, 0, "response %s invalid", dump);
+}
+
+/* LV_OK: `name` and `login` say who and whether. Anything else was answered. */
+static enum lv_err authenticate(struct lv_amqp_conn *ac, const struct lv_amqp_connection_start_ok *m,
+                                struct lv_bytes *name, enum lv_login *login)
+{
+    bool is_near = lv_conn_peer_is_loopback(&ac->s.conn);
+    struct lv_bytes password;
+    enum lv_err err;
+
+    if (lv_bytes_eq(m->mechanism, LV_BYTES_LIT("ANONYMOUS"))) {
+        *login = lv_users_anonymous(lv_amqp_users, is_near, name);
+        return LV_OK;
+    }
+    if (lv_bytes_eq(m->mechanism, LV_BYTES_LIT("PLAIN"))) {
+        err = lv_sasl_plain(m->response, name, &password);
+    } else if (lv_bytes_eq(m->mechanism, LV_BYTES_LIT("AMQPLAIN"))) {
+        err = lv_sasl_amqplain(m->response, name, &password);
+    } else {
+        lv_amqp_conn_error(ac, 503, 0, "unknown authentication mechanism '%.*s'",
+                           LV_BYTES_FMT(m->mechanism));
+        return LV_EREFUSED;
+    }
+    if (err != LV_OK) {
+        say_invalid_response(ac, m->response);
+        return err;
+    }
+    *login = lv_users_login(lv_amqp_users, *name, password, is_near);
+    return LV_OK;
+}
+
+static void start_ok(struct lv_amqp_conn *ac, const struct lv_amqp_connection_start_ok *m)
+{
+    const struct lv_settings *settings = lv_amqp_settings(ac);
+    enum lv_login login;
+    struct lv_bytes name;
+
+    ac->caps = client_caps(m->client_properties);
+    if (authenticate(ac, m, &name, &login) != LV_OK)
+        return;
+    if (login != LV_LOGIN_OK) {
+        refuse_login(ac, m->mechanism, name, login);
+        return;
+    }
+    ac->user = lv_bytes(lv_mem_dup(name.ptr, name.len, LV_TAG_CONN), name.len);
+    if (ac->user.ptr == NULL) {
+        lv_conn_close(&ac->s.conn, 0);
+        return;
+    }
+    LV_AMQP_SEND(ac, 0, connection_tune, .channel_max = (uint16_t)settings->channel_max,
+                 .frame_max = settings->frame_max, .heartbeat = (uint16_t)settings->heartbeat);
+    ac->state = LV_AMQP_TUNING;
+}
+
+/* ---- tune-ok ---- */
+
+/* RabbitMQ: a client may lower what was offered, not raise it, and not ask for "no limit" when there is one. */
+static bool is_negotiable(struct lv_amqp_conn *ac, const char *what, uint32_t wanted, uint32_t offered,
+                          uint32_t lowest)
+{
+    if (wanted != 0 && wanted < lowest)
+        lv_amqp_conn_error(ac, 530, LV_AMQP_CONNECTION_TUNE,
+                           "negotiated %s = %u is lower than the minimum allowed value (%u)", what,
+                           wanted, lowest);
+    else if (offered != 0 && wanted == 0)
+        lv_amqp_conn_error(ac, 530, LV_AMQP_CONNECTION_TUNE,
+                           "negotiated %s = 0 (no limit) is higher than the maximum allowed value (%u)",
+                           what, offered);
+    else if (offered != 0 && wanted > offered)
+        lv_amqp_conn_error(ac, 530, LV_AMQP_CONNECTION_TUNE,
+                           "negotiated %s = %u is higher than the maximum allowed value (%u)", what,
+                           wanted, offered);
+    else
+        return true;
+    return false;
+}
+
+static void tune_ok(struct lv_amqp_conn *ac, const struct lv_amqp_connection_tune_ok *m)
+{
+    const struct lv_settings *settings = lv_amqp_settings(ac);
+
+    if (!is_negotiable(ac, "frame_max", m->frame_max, settings->frame_max, LV_FRAME_MIN) ||
+        !is_negotiable(ac, "channel_max", m->channel_max, settings->channel_max, 0))
+        return;
+    ac->frame_max = m->frame_max;
+    ac->payload_max = m->frame_max;
+    ac->channel_max = m->channel_max != 0 ? m->channel_max : UINT16_MAX;
+    ac->heartbeat = m->heartbeat;
+    ac->state = LV_AMQP_OPENING;
+}
+
+/* ---- open ---- */
+
+static void open(struct lv_amqp_conn *ac, const struct lv_amqp_connection_open *m)
+{
+    char peer[LV_ADDR_MAX];
+
+    if (!lv_session_enter(&ac->s, m->virtual_host)) {
+        lv_amqp_conn_error(ac, 530, LV_AMQP_CONNECTION_OPEN, "vhost %.*s not found",
+                           LV_BYTES_FMT(m->virtual_host));
+        return;
+    }
+    ac->state = LV_AMQP_RUNNING;
+    LV_AMQP_SEND(ac, 0, connection_open_ok, .reserved_1 = LV_BYTES_LIT(""));
+    lv_amqp_start_heartbeat(ac);
+    lv_conn_peer(&ac->s.conn, peer);
+    lv_log(CONN_OPENED, lv_log_u64(ac->s.id), lv_log_str(peer), lv_log_bytes(ac->user),
+           lv_log_bytes(m->virtual_host));
+}
+
+/* ---- dispatch ---- */
+
+#define TAKE(NAME, name, needed_state, handle)                            \
+    case LV_AMQP_##NAME: {                                                \
+        struct lv_amqp_##name m;                                          \
+        if (ac->state != (needed_state)) {                                \
+            wrong_state(ac, method);                                      \
+            break;                                                        \
+        }                                                                 \
+        enum lv_err err = lv_amqp_decode_##name(args, &m);                \
+        if (err != LV_OK)                                                 \
+            lv_amqp_cannot_decode(ac, method, args, err);                 \
+        else                                                              \
+            handle(ac, &m);                                               \
+        break;                                                            \
+    }
+
+static const char *state_name(const struct lv_amqp_conn *ac)
+{
+    static const char *const names[] = {
+        [LV_AMQP_HELLO] = "starting",   [LV_AMQP_STARTING] = "starting", [LV_AMQP_TUNING] = "tuning",
+        [LV_AMQP_OPENING] = "opening",  [LV_AMQP_RUNNING] = "running",   [LV_AMQP_LEAVING] = "closing",
+        [LV_AMQP_CLOSING] = "closing",  [LV_AMQP_SILENT] = "closing",
+    };
+    return names[ac->state];
+}
+
+static void wrong_state(struct lv_amqp_conn *ac, uint32_t method)
+{
+    lv_amqp_conn_error(ac, 504, method, "unexpected method in connection state %s", state_name(ac));
+}
+
+static void update_secret(struct lv_amqp_conn *ac, const struct lv_amqp_connection_update_secret *m)
+{
+    (void)m; /* no backend here has secrets that expire; RabbitMQ's internal one agrees to any */
+    LV_AMQP_SEND(ac, 0, connection_update_secret_ok, );
+}
+
+void lv_amqp_connection_method(struct lv_amqp_conn *ac, uint32_t method, struct lv_bytes args)
+{
+    if (ac->state == LV_AMQP_CLOSING || ac->state == LV_AMQP_LEAVING) {
+        if (method == LV_AMQP_CONNECTION_CLOSE) /* both closed at once */
+            LV_AMQP_SEND(ac, 0, connection_close_ok, );
+        if (method == LV_AMQP_CONNECTION_CLOSE || method == LV_AMQP_CONNECTION_CLOSE_OK)
+            lv_amqp_hang_up(ac);
+        return;
+    }
+    switch (method) {
+        TAKE(CONNECTION_START_OK, connection_start_ok, LV_AMQP_STARTING, start_ok)
+        TAKE(CONNECTION_TUNE_OK, connection_tune_ok, LV_AMQP_TUNING, tune_ok)
+        TAKE(CONNECTION_OPEN, connection_open, LV_AMQP_OPENING, open)
+        TAKE(CONNECTION_UPDATE_SECRET, connection_update_secret, LV_AMQP_RUNNING, update_secret)
+    default:
+        wrong_state(ac, method);
+    }
+}

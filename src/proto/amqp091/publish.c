@@ -1,0 +1,685 @@
+/* basic.publish: method, header, body; then to the queues, and the confirm.
+ *
+ * Two ways in. Most messages lie whole in the read buffer: lv_amqp_publish_whole takes their three frames at once and
+ * publishes a borrowed message, which nobody copies unless a queue must keep it. Everything else comes frame by
+ * frame and gathers in a message of its own; large bodies are read straight into it. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/table.h"
+#include "proto/amqp091/amqp_priv.h"
+
+/* One message as it was received. */
+struct publish {
+    struct lv_bytes exchange, key;
+    struct lv_bytes raw_props;
+    struct lv_amqp_props props;
+    struct lv_msg *msg; /* exchange, key and body; props too unless they were rebuilt */
+    bool mandatory;
+};
+
+#define KEYS_MAX 64u /* CC and BCC keys of one message kept on the stack; more go to the heap */
+
+static struct lv_amqp_pub *pub_of(struct lv_amqp_chan *ch)
+{
+    if (LV_UNLIKELY(ch->pub == NULL)) {
+        ch->pub = lv_mem_zalloc(sizeof(*ch->pub), LV_TAG_CHANNEL);
+        if (ch->pub == NULL)
+            lv_amqp_error(ch, 541, "out of memory");
+    }
+    return ch->pub;
+}
+
+void lv_amqp_pub_free(struct lv_amqp_chan *ch)
+{
+    if (ch->pub == NULL)
+        return;
+    if (ch->pub->msg != NULL)
+        lv_msg_unref(ch->pub->msg);
+    lv_route_memo_fini(&ch->pub->memo);
+    lv_mem_free(ch->pub, LV_TAG_CHANNEL);
+    ch->pub = NULL;
+    if (ch->state == LV_AMQP_CHAN_HEADER || ch->state == LV_AMQP_CHAN_BODY)
+        ch->state = LV_AMQP_CHAN_READY;
+}
+
+/* ---- confirms ---- */
+
+static uint64_t token_of(const struct lv_amqp_chan *ch, uint64_t number)
+{
+    return (uint64_t)ch->number << 48 | (uint64_t)ch->epoch << 40 | (number & 0xFFFFFFFFFF);
+}
+
+static void want_flush(struct lv_amqp_chan *ch)
+{
+    if (!lv_list_linked(&ch->confirms.link)) {
+        lv_list_push(&ch->conn->to_confirm, &ch->confirms.link);
+        lv_amqp_at_turn_end(ch->conn);
+    }
+}
+
+static uint32_t *lack_of(struct lv_amqp_confirms *c, uint64_t number)
+{
+    return &c->lack[number & (c->cap - 1)];
+}
+
+static bool reserve_lack(struct lv_amqp_confirms *c)
+{
+    uint64_t open = c->next - c->done;
+    uint32_t cap = c->cap != 0 ? c->cap * 2 : 64;
+
+    if (open < c->cap)
+        return true;
+    uint32_t *lack = lv_mem_alloc(cap * sizeof(*lack), LV_TAG_CHANNEL);
+    if (lack == NULL)
+        return false;
+    for (uint64_t i = c->done; i < c->next; i++)
+        lack[i & (cap - 1)] = *lack_of(c, i);
+    lv_mem_free(c->lack, LV_TAG_CHANNEL);
+    c->lack = lack;
+    c->cap = cap;
+    return true;
+}
+
+/* The publish numbered c->next lacks `lack` acceptances. */
+static void confirm_later(struct lv_amqp_chan *ch, uint32_t lack)
+{
+    struct lv_amqp_confirms *c = &ch->confirms;
+
+    want_flush(ch);
+    if (LV_LIKELY(lack == 0 && c->done == c->next)) {
+        c->done = ++c->next;
+        return;
+    }
+    if (!reserve_lack(c)) {
+        lv_amqp_conn_error(ch->conn, 541, LV_AMQP_BASIC_PUBLISH, "out of memory");
+        return;
+    }
+    *lack_of(c, c->next++) = lack;
+}
+
+void lv_amqp_accepted(struct lv_session *s, uint64_t token)
+{
+    struct lv_amqp_chan *ch = lv_amqp_chan_find((struct lv_amqp_conn *)s, (uint16_t)(token >> 48));
+
+    if (ch == NULL || ch->epoch != (uint8_t)(token >> 40) || ch->state == LV_AMQP_CHAN_CLOSING)
+        return;
+    struct lv_amqp_confirms *c = &ch->confirms;
+    uint64_t number = (c->next & ~UINT64_C(0xFFFFFFFFFF)) | (token & 0xFFFFFFFFFF);
+    if (number < c->done || number >= c->next)
+        return;
+    uint32_t *lack = lack_of(c, number);
+    if (*lack != LV_AMQP_NACKED && *lack > 0)
+        --*lack;
+    want_flush(ch);
+}
+
+static void tell(struct lv_amqp_chan *ch, uint64_t upto)
+{
+    struct lv_amqp_confirms *c = &ch->confirms;
+
+    if (upto > c->told)
+        LV_AMQP_SEND(ch->conn, ch->number, basic_ack, .delivery_tag = upto,
+                     .multiple = upto - c->told > 1);
+    c->told = upto;
+}
+
+void lv_amqp_confirm_flush(struct lv_amqp_chan *ch)
+{
+    struct lv_amqp_confirms *c = &ch->confirms;
+
+    lv_list_remove(&c->link);
+    if (ch->mode != LV_AMQP_CONFIRM || ch->state == LV_AMQP_CHAN_CLOSING)
+        return;
+    while (c->done < c->next) {
+        uint32_t lack = *lack_of(c, c->done);
+        if (lack == LV_AMQP_NACKED) {
+            tell(ch, c->done - 1);
+            LV_AMQP_SEND(ch->conn, ch->number, basic_nack, .delivery_tag = c->done);
+            c->told = c->done;
+        } else if (lack != 0) {
+            break;
+        }
+        c->done++;
+    }
+    tell(ch, c->done - 1);
+    if (c->done == c->next && c->cap > 4096) {
+        lv_mem_free(c->lack, LV_TAG_CHANNEL);
+        c->lack = NULL;
+        c->cap = 0;
+    }
+}
+
+void lv_amqp_confirms_free(struct lv_amqp_chan *ch)
+{
+    lv_list_remove(&ch->confirms.link);
+    lv_mem_free(ch->confirms.lack, LV_TAG_CHANNEL);
+    ch->confirms.lack = NULL;
+    ch->confirms.cap = 0;
+    ch->confirms.done = ch->confirms.next;
+}
+
+void lv_amqp_confirm_select(struct lv_amqp_chan *ch, bool no_wait)
+{
+    if (ch->mode == LV_AMQP_TX) {
+        lv_amqp_error(ch, 406, "cannot switch from tx to confirm mode");
+        return;
+    }
+    ch->mode = LV_AMQP_CONFIRM;
+    if (!no_wait)
+        LV_AMQP_SEND(ch->conn, ch->number, confirm_select_ok, );
+}
+
+/* ---- what is in the properties ---- */
+
+/* RabbitMQ's rabbit_basic:parse_expiration: a decimal number of milliseconds and nothing else, at most ten years. */
+static bool check_expiration(struct lv_amqp_chan *ch, const struct lv_amqp_props *props, struct lv_msg *msg)
+{
+    struct lv_bytes text = props->expiration;
+    size_t i = 0, start = 0;
+    bool is_negative = false;
+    uint64_t v = 0;
+    char reason[400];
+
+    if (text.len > 0 && (text.ptr[0] == '-' || text.ptr[0] == '+')) {
+        is_negative = text.ptr[0] == '-';
+        start = i = 1;
+    }
+    for (; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++)
+        v = v > UINT64_MAX / 10 - 10 ? UINT64_MAX / 10 - 10 : v * 10 + (uint64_t)(text.ptr[i] - '0');
+    if (i == start)
+        snprintf(reason, sizeof(reason), "no_integer");
+    else if (i < text.len)
+        snprintf(reason, sizeof(reason), "{leftover_string,\"%.*s\"}", (int)(text.len - i),
+                 (const char *)text.ptr + i);
+    else if (is_negative && v != 0)
+        snprintf(reason, sizeof(reason), "{value_negative,-%" PRIu64 "}", v);
+    else if (v > UINT64_C(315360000000))
+        snprintf(reason, sizeof(reason), "{value_too_large,%" PRIu64 "}", v);
+    else {
+        msg->has_expiration = true;
+        msg->ttl_ms = (uint32_t)LV_MIN(v, UINT32_MAX);
+        return true;
+    }
+    lv_amqp_error(ch, 406, "invalid expiration '%.*s': %s", LV_BYTES_FMT(text), reason);
+    return false;
+}
+
+static bool check_user_id(struct lv_amqp_chan *ch, const struct lv_amqp_props *props)
+{
+    if (lv_bytes_eq(props->user_id, ch->conn->user))
+        return true;
+    lv_amqp_error(ch, 406, "user_id property set to '%.*s' but authenticated user was '%.*s'",
+                  LV_BYTES_FMT(props->user_id), LV_BYTES_FMT(ch->conn->user));
+    return false;
+}
+
+/* Counts the keys of header `name` (CC or BCC), or puts them into `keys`. SIZE_MAX: not an array of strings. */
+static size_t extra_keys(struct lv_amqp_chan *ch, struct lv_bytes headers, const char *name,
+                         struct lv_bytes *keys)
+{
+    struct lv_value list, v;
+    size_t n = 0;
+
+    if (!lv_table_find(headers, lv_bytes_str(name), &list))
+        return 0;
+    if (list.kind == LV_KIND_ARRAY) {
+        struct lv_rd rd = lv_rd(list.bytes);
+        while (lv_array_next(&rd, &v)) {
+            if (v.kind != LV_KIND_STRING)
+                break;
+            if (keys != NULL)
+                keys[n] = v.bytes;
+            n++;
+        }
+        if (lv_rd_left(&rd) == 0 && (n == 0 || v.kind == LV_KIND_STRING))
+            return n;
+        list = v;
+    }
+    lv_amqp_error(ch, 406, "invalid message: {unacceptable_type_in_header,<<\"%s\">>,%s}", name,
+                  lv_value_type_name(&list));
+    return SIZE_MAX;
+}
+
+/* ---- to the queues ---- */
+
+static void send_to(struct lv_amqp_chan *ch, struct publish *p, const lv_handle *queues, uint32_t count)
+{
+    bool lost = false;
+    uint64_t token = 0;
+
+    if (ch->mode == LV_AMQP_TX) {
+        lv_amqp_tx_publish(ch, p->msg, queues, count, p->mandatory);
+        return;
+    }
+    if (LV_UNLIKELY(count == 0 && p->mandatory))
+        lv_amqp_return(ch, p->msg);
+    if (ch->mode == LV_AMQP_CONFIRM)
+        token = token_of(ch, ch->confirms.next);
+    uint32_t lack = lv_session_publish(&ch->conn->s, queues, count, p->msg, token, &lost);
+    if (ch->mode == LV_AMQP_CONFIRM)
+        confirm_later(ch, lost ? LV_AMQP_NACKED : lack);
+}
+
+static void route(struct lv_amqp_chan *ch, struct publish *p, const struct lv_bytes *more_keys, size_t more_count)
+{
+    struct lv_amqp_pub *pub = pub_of(ch);
+    char rs[LV_RS_MAX];
+
+    if (pub == NULL)
+        return;
+    enum lv_err err = lv_session_route(&ch->conn->s, &pub->memo, p->exchange, p->key, more_keys, more_count,
+                                       p->props.headers);
+    if (LV_LIKELY(err == LV_OK)) {
+        send_to(ch, p, pub->memo.queues, pub->memo.count);
+        return;
+    }
+    lv_rs(rs, sizeof(rs), "exchange", p->exchange, ch->conn->s.vhost);
+    if (err == LV_ENOTFOUND)
+        lv_amqp_error(ch, 404, "no %s", rs);
+    else if (err == LV_EREFUSED)
+        lv_amqp_error(ch, 403, "cannot publish to internal %s", rs);
+    else
+        lv_amqp_error(ch, 541, "%s", lv_err_text(err));
+}
+
+/* The message again with other properties: what has its own memory gets it anew, what is borrowed stays borrowed. */
+static struct lv_msg *with_props(const struct lv_msg *m, struct lv_bytes props, struct lv_msg *borrowed)
+{
+    if (m->refs == 0) {
+        *borrowed = *m;
+        borrowed->props = props.ptr;
+        borrowed->props_len = (uint32_t)props.len;
+        return borrowed;
+    }
+    struct lv_msg *copy = lv_msg_new(lv_msg_exchange(m), lv_msg_key(m), props, m->body_len);
+    if (copy == NULL)
+        return NULL;
+    if (m->body_len != 0)
+        memcpy(lv_msg_body_room(copy), m->body, m->body_len);
+    copy->persistent = m->persistent;
+    copy->priority = m->priority;
+    copy->has_expiration = m->has_expiration;
+    copy->ttl_ms = m->ttl_ms;
+    return copy;
+}
+
+/* Properties that the broker must change on the way: a reply address filled in, BCC taken out. */
+static void publish_rebuilt(struct lv_amqp_chan *ch, struct publish *p, const struct lv_bytes *more_keys,
+                            size_t more_count, bool has_bcc)
+{
+    size_t cap = p->raw_props.len + LV_SHORTSTR_MAX;
+    uint8_t *props = lv_mem_alloc(2 * cap, LV_TAG_CHANNEL);
+    struct lv_amqp_props changed = p->props;
+    struct publish rebuilt = *p;
+    struct lv_msg borrowed;
+
+    if (props == NULL) {
+        lv_amqp_error(ch, 541, "out of memory");
+        return;
+    }
+    if (has_bcc) {
+        struct lv_wr headers = lv_wr(props + cap, cap);
+        lv_table_copy_without(&headers, p->props.headers, LV_BYTES_LIT("BCC"));
+        changed.headers = lv_bytes(props + cap, headers.used);
+    }
+    if (lv_bytes_eq(p->props.reply_to, LV_BYTES_LIT(LV_AMQP_REPLY_TO)))
+        changed.reply_to = lv_amqp_reply_address(ch);
+    struct lv_wr w = lv_wr(props, cap);
+    lv_amqp_write_props(&w, &changed);
+    LV_ASSERT(lv_wr_ok(&w));
+    rebuilt.msg = with_props(p->msg, lv_bytes(props, w.used), &borrowed);
+    if (rebuilt.msg == NULL) {
+        lv_amqp_error(ch, 541, "out of memory");
+    } else {
+        route(ch, &rebuilt, more_keys, more_count);
+        if (rebuilt.msg == &borrowed)
+            lv_msg_done(&borrowed);
+        else
+            lv_msg_unref(rebuilt.msg);
+    }
+    lv_mem_free(props, LV_TAG_CHANNEL);
+}
+
+#define RARE_PROPS \
+    (LV_AMQP_PROP_HEADERS | LV_AMQP_PROP_EXPIRATION | LV_AMQP_PROP_USER_ID | LV_AMQP_PROP_REPLY_TO)
+
+/* Everything but the straight road: headers, expiration, user-id, reply-to. The order of checks is RabbitMQ's. */
+static void publish_rare(struct lv_amqp_chan *ch, struct publish *p)
+{
+    const struct lv_amqp_props *props = &p->props;
+    struct lv_bytes on_stack[KEYS_MAX], *keys = on_stack;
+    bool wants_reply = lv_bytes_eq(props->reply_to, LV_BYTES_LIT(LV_AMQP_REPLY_TO));
+    struct lv_value v;
+
+    if (lv_session_find_exchange(&ch->conn->s, p->exchange) != LV_OK) {
+        route(ch, p, NULL, 0); /* says 404 or 403 */
+        return;
+    }
+    if (wants_reply && ch->reply == NULL) {
+        lv_amqp_error(ch, 406, "fast reply consumer does not exist");
+        return;
+    }
+    if ((props->flags & LV_AMQP_PROP_EXPIRATION) != 0 && !check_expiration(ch, props, p->msg))
+        return;
+    size_t cc = extra_keys(ch, props->headers, "CC", NULL);
+    size_t bcc = cc != SIZE_MAX ? extra_keys(ch, props->headers, "BCC", NULL) : SIZE_MAX;
+    if (bcc == SIZE_MAX)
+        return;
+    if ((props->flags & LV_AMQP_PROP_USER_ID) != 0 && !check_user_id(ch, props))
+        return;
+    if (cc + bcc > KEYS_MAX) {
+        keys = lv_mem_alloc((cc + bcc) * sizeof(*keys), LV_TAG_CHANNEL);
+        if (keys == NULL) {
+            lv_amqp_error(ch, 541, "out of memory");
+            return;
+        }
+    }
+    (void)extra_keys(ch, props->headers, "CC", keys);
+    (void)extra_keys(ch, props->headers, "BCC", keys + cc);
+    bool has_bcc = lv_table_find(props->headers, LV_BYTES_LIT("BCC"), &v);
+    if (wants_reply || has_bcc)
+        publish_rebuilt(ch, p, keys, cc + bcc, has_bcc);
+    else
+        route(ch, p, keys, cc + bcc);
+    if (keys != on_stack)
+        lv_mem_free(keys, LV_TAG_CHANNEL);
+}
+
+/* A reply to whoever consumes the pseudo-queue of that name. */
+static bool publish_reply(struct lv_amqp_chan *ch, struct publish *p)
+{
+    if (LV_LIKELY(p->exchange.len != 0 || p->key.len <= sizeof(LV_AMQP_REPLY_TO) ||
+                  !lv_bytes_has_prefix(p->key, LV_BYTES_LIT(LV_AMQP_REPLY_TO "."))))
+        return false;
+    bool is_sent = lv_amqp_reply_send(ch, p->msg);
+    if (!is_sent && p->mandatory)
+        lv_amqp_return(ch, p->msg);
+    if (ch->mode == LV_AMQP_CONFIRM)
+        confirm_later(ch, 0);
+    return true;
+}
+
+static void publish(struct lv_amqp_chan *ch, struct publish *p)
+{
+    p->msg->persistent = p->props.delivery_mode == 2;
+    p->msg->priority = p->props.priority;
+    if (LV_UNLIKELY((p->props.flags & RARE_PROPS) != 0)) {
+        if (!publish_reply(ch, p))
+            publish_rare(ch, p);
+    } else if (LV_LIKELY(!publish_reply(ch, p))) {
+        route(ch, p, NULL, 0);
+    }
+}
+
+static void refuse_immediate(struct lv_amqp_chan *ch)
+{
+    lv_amqp_error(ch, 540, "immediate=true");
+}
+
+static bool is_too_large(struct lv_amqp_chan *ch, uint64_t body_bytes)
+{
+    uint32_t max = lv_amqp_settings(ch->conn)->max_message_size;
+
+    if (LV_LIKELY(body_bytes <= max))
+        return false;
+    lv_amqp_error(ch, 406,
+                  max == LV_BODY_BYTES_HARD_MAX ? "message size %" PRIu64 " is larger than max size %u"
+                                                : "message size %" PRIu64
+                                                  " is larger than configured max size %u",
+                  body_bytes, max);
+    return true;
+}
+
+/* ---- the whole message in the buffer ---- */
+
+size_t lv_amqp_publish_whole(struct lv_amqp_conn *ac, struct lv_bytes in)
+{
+    const uint8_t *p = in.ptr;
+    struct lv_amqp_frame method, header, body;
+    struct lv_amqp_content content;
+    size_t n, used;
+
+    /* Frame head 7, class and method 4, ticket 2, two short strings 2, bits 1, end 1 */
+    if (in.len < 17 || p[0] != LV_AMQP_FRAME_METHOD || lv_be32(p + 7) != LV_AMQP_BASIC_PUBLISH ||
+        ac->state != LV_AMQP_RUNNING)
+        return 0;
+    struct lv_amqp_chan *ch = lv_amqp_chan_find(ac, lv_be16(p + 1));
+    if (LV_UNLIKELY(ch == NULL || ch->state != LV_AMQP_CHAN_READY))
+        return 0;
+    if (LV_UNLIKELY(lv_amqp_frame_next(in, ac->payload_max, &method, &used) != LV_OK))
+        return 0;
+    if (LV_UNLIKELY(lv_amqp_frame_next(lv_bytes(p + used, in.len - used), ac->payload_max, &header, &n) !=
+                    LV_OK))
+        return 0;
+    if (LV_UNLIKELY(header.type != LV_AMQP_FRAME_HEADER || header.channel != method.channel ||
+                    lv_amqp_decode_content(header.payload, &content) != LV_OK ||
+                    content.class_id != LV_AMQP_CLASS_BASIC || content.weight != 0))
+        return 0;
+    used += n;
+    body.payload = lv_bytes(NULL, 0);
+    if (content.body_size != 0) {
+        if (lv_amqp_frame_next(lv_bytes(p + used, in.len - used), ac->payload_max, &body, &n) != LV_OK ||
+            body.type != LV_AMQP_FRAME_BODY || body.channel != method.channel ||
+            body.payload.len != content.body_size)
+            return 0;
+        used += n;
+    }
+    struct lv_amqp_basic_publish m;
+    struct publish pub;
+    if (lv_amqp_decode_basic_publish(lv_bytes(method.payload.ptr + 4, method.payload.len - 4), &m) !=
+            LV_OK ||
+        lv_amqp_decode_props(content.props, &pub.props) != LV_OK)
+        return 0;
+    ch->method = LV_AMQP_BASIC_PUBLISH;
+    if (LV_UNLIKELY(m.immediate)) {
+        refuse_immediate(ch);
+        return used;
+    }
+    if (is_too_large(ch, content.body_size))
+        return used;
+    struct lv_msg msg = {
+        .exchange = m.exchange.ptr,
+        .exchange_len = (uint8_t)m.exchange.len,
+        .key = m.routing_key.ptr,
+        .key_len = (uint8_t)m.routing_key.len,
+        .props = content.props.ptr,
+        .props_len = (uint32_t)content.props.len,
+        .body = body.payload.ptr,
+        .body_len = (uint32_t)body.payload.len,
+    };
+    pub.exchange = m.exchange;
+    pub.key = m.routing_key;
+    pub.raw_props = content.props;
+    pub.msg = &msg;
+    pub.mandatory = m.mandatory;
+    publish(ch, &pub);
+    lv_msg_done(&msg);
+    return used;
+}
+
+/* ---- frame by frame ---- */
+
+void lv_amqp_publish_begin(struct lv_amqp_chan *ch, const struct lv_amqp_basic_publish *m)
+{
+    struct lv_amqp_pub *pub = pub_of(ch);
+
+    if (pub == NULL)
+        return;
+    pub->exchange_len = (uint8_t)m->exchange.len;
+    pub->key_len = (uint8_t)m->routing_key.len;
+    if (m->exchange.len != 0)
+        memcpy(pub->text, m->exchange.ptr, m->exchange.len);
+    if (m->routing_key.len != 0)
+        memcpy(pub->text + m->exchange.len, m->routing_key.ptr, m->routing_key.len);
+    pub->mandatory = m->mandatory;
+    pub->immediate = m->immediate;
+    ch->state = LV_AMQP_CHAN_HEADER;
+}
+
+static void content_complete(struct lv_amqp_chan *ch)
+{
+    struct lv_amqp_pub *pub = ch->pub;
+    struct lv_msg *msg = pub->msg;
+    struct publish p;
+
+    pub->msg = NULL;
+    ch->state = LV_AMQP_CHAN_READY;
+    if (pub->immediate)
+        refuse_immediate(ch);
+    else if (!is_too_large(ch, pub->body_size)) {
+        p.exchange = lv_msg_exchange(msg);
+        p.key = lv_msg_key(msg);
+        p.raw_props = lv_msg_props(msg);
+        p.msg = msg;
+        p.mandatory = pub->mandatory;
+        enum lv_err err = lv_amqp_decode_props(p.raw_props, &p.props);
+        LV_ASSERT(err == LV_OK); /* checked with the header */
+        publish(ch, &p);
+    }
+    if (msg != NULL)
+        lv_msg_unref(msg);
+}
+
+void lv_amqp_content_header(struct lv_amqp_chan *ch, const struct lv_amqp_frame *f)
+{
+    struct lv_amqp_pub *pub = ch->pub;
+    struct lv_amqp_conn *ac = ch->conn;
+    struct lv_amqp_content content;
+    struct lv_amqp_props props;
+
+    ch->method = LV_AMQP_BASIC_PUBLISH;
+    if (lv_amqp_decode_content(f->payload, &content) != LV_OK || content.weight != 0) {
+        lv_amqp_conn_error(ac, 505, LV_AMQP_BASIC_PUBLISH,
+                           "expected content header for class 60, got non content header frame instead");
+        return;
+    }
+    if (content.class_id != LV_AMQP_CLASS_BASIC) {
+        lv_amqp_conn_error(ac, 505, LV_AMQP_BASIC_PUBLISH,
+                           "expected content header for class 60, got one for class %u instead",
+                           content.class_id);
+        return;
+    }
+    if (content.body_size > LV_BODY_BYTES_HARD_MAX) {
+        lv_amqp_conn_error(ac, 501, LV_AMQP_BASIC_PUBLISH,
+                           "content body size %" PRIu64 " exceeds maximum allowed size %u",
+                           content.body_size, LV_BODY_BYTES_HARD_MAX);
+        return;
+    }
+    if (lv_amqp_decode_props(content.props, &props) != LV_OK) {
+        lv_amqp_cannot_decode(ac, LV_AMQP_BASIC_PUBLISH, content.props, LV_ESYNTAX);
+        return;
+    }
+    pub->body_size = content.body_size;
+    pub->body_got = 0;
+    if (content.body_size <= lv_amqp_settings(ac)->max_message_size) {
+        pub->msg = lv_msg_new(lv_bytes(pub->text, pub->exchange_len),
+                              lv_bytes(pub->text + pub->exchange_len, pub->key_len), content.props,
+                              (uint32_t)content.body_size);
+        if (pub->msg == NULL) {
+            lv_amqp_error(ch, 541, "out of memory");
+            return;
+        }
+    }
+    ch->state = LV_AMQP_CHAN_BODY;
+    if (content.body_size == 0)
+        content_complete(ch);
+}
+
+uint8_t *lv_amqp_content_room(struct lv_amqp_chan *ch, size_t n)
+{
+    struct lv_amqp_pub *pub = ch->pub;
+
+    if (pub->msg == NULL || n > pub->body_size - pub->body_got)
+        return NULL;
+    return lv_msg_body_room(pub->msg) + pub->body_got;
+}
+
+void lv_amqp_content_body(struct lv_amqp_chan *ch, struct lv_bytes bytes)
+{
+    struct lv_amqp_pub *pub = ch->pub;
+
+    if (ch->state != LV_AMQP_CHAN_BODY)
+        return; /* the channel was closed while its body was being read */
+    if (bytes.len > pub->body_size - pub->body_got) {
+        lv_amqp_conn_error(ch->conn, 501, LV_AMQP_BASIC_PUBLISH,
+                           "content body frame exceeds remaining content size");
+        return;
+    }
+    if (bytes.ptr != NULL && bytes.len != 0 && pub->msg != NULL)
+        memcpy(lv_msg_body_room(pub->msg) + pub->body_got, bytes.ptr, bytes.len);
+    pub->body_got += bytes.len;
+    if (pub->body_got == pub->body_size)
+        content_complete(ch);
+}
+
+/* ---- contents out ---- */
+
+static void release_msg(void *owner)
+{
+    lv_msg_unref(owner);
+}
+
+/* One body frame: small parts are copied, large ones referred to. */
+static void write_body(struct lv_amqp_conn *ac, uint16_t number, struct lv_msg *msg, struct lv_bytes part)
+{
+    struct lv_conn *c = &ac->s.conn;
+    bool is_small = part.len <= LV_BODY_INLINE_MAX;
+    uint8_t *p = lv_conn_reserve(c, LV_AMQP_FRAME_OVERHEAD + (is_small ? part.len : 0));
+
+    if (p == NULL)
+        return;
+    uint8_t *start = p;
+    p = lv_amqp_put_frame_head(p, LV_AMQP_FRAME_BODY, number, (uint32_t)part.len);
+    if (is_small) {
+        memcpy(p, part.ptr, part.len);
+        p += part.len;
+        *p++ = LV_AMQP_FRAME_END;
+        lv_conn_wrote(c, (size_t)(p - start));
+        return;
+    }
+    lv_conn_wrote(c, (size_t)(p - start));
+    if (msg->refs == 0) {
+        lv_conn_write_borrowed(c, part);
+    } else {
+        struct lv_msg *kept = lv_msg_keep(msg); /* one more reference: cannot fail */
+        lv_conn_write_ref(c, part, kept, release_msg);
+    }
+    p = lv_conn_reserve(c, 1);
+    if (p == NULL)
+        return;
+    *p = LV_AMQP_FRAME_END;
+    lv_conn_wrote(c, 1);
+}
+
+void lv_amqp_write_content(struct lv_amqp_conn *ac, uint16_t number, struct lv_msg *msg)
+{
+    uint8_t head[LV_AMQP_FRAME_HEAD + 12];
+    static const uint8_t end = LV_AMQP_FRAME_END;
+    struct lv_conn *c = &ac->s.conn;
+    uint32_t part_max = ac->frame_max != 0 ? ac->frame_max - LV_AMQP_FRAME_OVERHEAD : UINT32_MAX;
+
+    if (c->is_closing)
+        return;
+    uint8_t *p = lv_amqp_put_frame_head(head, LV_AMQP_FRAME_HEADER, number, 12 + msg->props_len);
+    lv_put_be16(p, LV_AMQP_CLASS_BASIC);
+    lv_put_be16(p + 2, 0);
+    lv_put_be64(p + 4, msg->body_len);
+    lv_conn_write(c, lv_bytes(head, sizeof(head)));
+    lv_conn_write(c, lv_msg_props(msg));
+    lv_conn_write(c, lv_bytes(&end, 1));
+    for (uint32_t at = 0; at < msg->body_len;) {
+        uint32_t part = LV_MIN(msg->body_len - at, part_max);
+        write_body(ac, number, msg, lv_bytes(msg->body + at, part));
+        at += part;
+    }
+}
+
+void lv_amqp_return(struct lv_amqp_chan *ch, const struct lv_msg *msg)
+{
+    LV_AMQP_SEND(ch->conn, ch->number, basic_return, .reply_code = 312,
+                 .reply_text = LV_BYTES_LIT("NO_ROUTE"), .exchange = lv_msg_exchange(msg),
+                 .routing_key = lv_msg_key(msg));
+    lv_amqp_write_content(ch->conn, ch->number, (struct lv_msg *)(uintptr_t)msg);
+}

@@ -1,0 +1,111 @@
+/* basic.ack, nack, reject, recover. */
+#include <inttypes.h>
+
+#include "proto/amqp091/amqp_priv.h"
+
+#define BATCH 256u
+
+/* The entry is decided: out of the books of the channel. Its pin on the subscription passes to the caller. */
+static void close_entry(struct lv_amqp_chan *ch, struct lv_amqp_open *e)
+{
+    if (e->state == LV_AMQP_OPEN)
+        ch->unacked.open--;
+    e->state = LV_AMQP_SETTLED;
+    if (!e->sub->is_get)
+        ch->consumed_open--;
+}
+
+static void after_settling(struct lv_amqp_chan *ch)
+{
+    lv_amqp_unacked_trim(&ch->unacked);
+    if (LV_UNLIKELY(ch->is_stopped || !lv_list_empty(&ch->held)))
+        lv_amqp_chan_resume(ch);
+}
+
+/* Settles runs of entries that have state, subscription and outcome in common, as one command each. Settling may
+ * deliver, and delivering adds entries: so nothing is held across it but the tag to go on from. */
+static void settle_range(struct lv_amqp_chan *ch, uint64_t first, uint64_t last,
+                         enum lv_amqp_open_state state, enum lv_outcome outcome)
+{
+    for (;;) {
+        struct lv_amqp_open *e = lv_amqp_unacked_at(&ch->unacked, first);
+        struct lv_amqp_sub *sub = NULL;
+        uint32_t slots[BATCH], n = 0;
+        for (; e != NULL && e->tag <= last && n < BATCH; e = lv_amqp_unacked_next(&ch->unacked, e)) {
+            if (e->state != state)
+                continue;
+            enum lv_outcome this = state == LV_AMQP_IN_TX ? (enum lv_outcome)e->outcome : outcome;
+            if (sub == NULL) {
+                sub = e->sub;
+                outcome = this;
+            } else if (e->sub != sub || this != outcome) {
+                break;
+            }
+            slots[n++] = e->slot;
+            first = e->tag + 1;
+            close_entry(ch, e);
+        }
+        if (n == 0)
+            break;
+        lv_sub_settle(&sub->sub, slots, n, outcome);
+        while (n-- > 0)
+            lv_amqp_sub_unref(sub);
+    }
+    after_settling(ch);
+}
+
+void lv_amqp_settle(struct lv_amqp_chan *ch, uint64_t first, uint64_t last, enum lv_outcome outcome)
+{
+    settle_range(ch, first, last, LV_AMQP_OPEN, outcome);
+}
+
+void lv_amqp_settle_tx(struct lv_amqp_chan *ch)
+{
+    settle_range(ch, 0, UINT64_MAX, LV_AMQP_IN_TX, LV_ACCEPTED);
+}
+
+/* In a transaction: decided, but not done before the commit. */
+static void keep_for_commit(struct lv_amqp_chan *ch, uint64_t first, uint64_t last, enum lv_outcome outcome)
+{
+    struct lv_amqp_open *e = lv_amqp_unacked_at(&ch->unacked, first);
+
+    for (; e != NULL && e->tag <= last; e = lv_amqp_unacked_next(&ch->unacked, e)) {
+        if (e->state != LV_AMQP_OPEN)
+            continue;
+        e->state = LV_AMQP_IN_TX;
+        e->outcome = (uint8_t)outcome;
+        ch->unacked.open--;
+    }
+}
+
+void lv_amqp_client_settles(struct lv_amqp_chan *ch, uint64_t tag, bool multiple, enum lv_outcome outcome)
+{
+    uint64_t first = multiple ? 0 : tag, last = tag;
+
+    if (tag == 0 && multiple) {
+        last = ch->last_tag; /* all so far; never an error */
+    } else {
+        /* RabbitMQ: the tag itself must be open, also when it stands for all before it. */
+        struct lv_amqp_open *e = lv_amqp_unacked_at(&ch->unacked, tag);
+        if (e == NULL || e->tag != tag || e->state != LV_AMQP_OPEN) {
+            lv_amqp_error(ch, 406, "unknown delivery tag %" PRIu64, tag);
+            return;
+        }
+    }
+    if (ch->mode == LV_AMQP_TX)
+        keep_for_commit(ch, first, last, outcome);
+    else
+        lv_amqp_settle(ch, first, last, outcome);
+}
+
+void lv_amqp_recover(struct lv_amqp_chan *ch, bool requeue, bool wants_ok)
+{
+    if (!requeue) {
+        lv_amqp_error(ch, 540, "requeue=false");
+        return;
+    }
+    if (ch->unacked.count != 0)
+        lv_amqp_settle(ch, 0, ch->last_tag, LV_RELEASED);
+    if (wants_ok)
+        LV_AMQP_SEND(ch->conn, ch->number, basic_recover_ok, );
+}
