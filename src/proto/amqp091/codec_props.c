@@ -17,10 +17,9 @@ enum lv_err lv_amqp_decode_props(struct lv_bytes raw, struct lv_amqp_props *out)
     struct lv_rd r = lv_rd(raw);
     uint16_t flags = lv_rd_u16(&r) & LV_AMQP_PROP_ALL;
 
-    *out = (struct lv_amqp_props){ .flags = flags };
-#define X(type, field, FLAG, bit)    \
-    if (flags & LV_AMQP_PROP_##FLAG) \
-        out->field = RD_##type(&r);
+    out->flags = flags;
+#define X(type, field, FLAG, bit) \
+    out->field = flags & LV_AMQP_PROP_##FLAG ? RD_##type(&r) : (LV_AMQP_C_##type){ 0 };
     LV_AMQP_PROPS(X)
 #undef X
     if (LV_UNLIKELY(r.bad || r.at != r.end))
