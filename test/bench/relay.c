@@ -132,7 +132,8 @@ static uint8_t *out_room(struct conn *c, size_t n)
         relay.touched[relay.touched_count++] = c;
     }
     if (c->out_len + n > c->out_cap) {
-        memmove(c->out, c->out + c->out_at, waiting(c));
+        if (c->out_at != 0)
+            memmove(c->out, c->out + c->out_at, waiting(c));
         c->out_len -= c->out_at;
         c->out_at = 0;
         if (c->out_len + n > c->out_cap) {
@@ -741,7 +742,8 @@ static void flush_touched(void)
 
 static void read_some(struct conn *c)
 {
-    memcpy(relay.in, c->rest, c->rest_len);
+    if (c->rest_len != 0)
+        memcpy(relay.in, c->rest, c->rest_len);
     ssize_t n = recv(c->fd, relay.in + c->rest_len, sizeof(relay.in) - c->rest_len, 0);
 
     if (n < 0 && errno == EAGAIN)
@@ -764,7 +766,8 @@ static void resume_paused(void)
             struct conn *c = relay.paused[i];
             size_t len = c->rest_len;
             c->is_paused = false;
-            memcpy(relay.in, c->rest, len);
+            if (len != 0)
+                memcpy(relay.in, c->rest, len);
             take_bytes(c, relay.in, relay.in + len);
             if (!c->is_paused)
                 set_interest(c);
@@ -862,18 +865,29 @@ static void handle(struct conn *c, uint32_t events)
 
 /* ---- start ---- */
 
+/* ADDRESS:PORT, IPv4. */
+static bool parse_address(const char *text, struct sockaddr_in *addr)
+{
+    const char *colon = strrchr(text, ':');
+    char host[INET_ADDRSTRLEN], *end;
+
+    if (colon == NULL || (size_t)(colon - text) >= sizeof(host))
+        return false;
+    snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    *addr = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+    return inet_pton(AF_INET, host, &addr->sin_addr) == 1 && *end == '\0' && port <= UINT16_MAX;
+}
+
+/* Gives the port, or -1. */
 static int listen_on(const char *address)
 {
-    struct sockaddr_in addr = { .sin_family = AF_INET };
-    socklen_t len = sizeof(addr);
-    char host[64];
-    unsigned port;
     static const int one = 1;
+    struct sockaddr_in addr;
+    socklen_t len = sizeof(addr);
 
-    if (sscanf(address, "%63[0-9.]:%u", host, &port) != 2 ||
-        inet_pton(AF_INET, host, &addr.sin_addr) != 1)
+    if (!parse_address(address, &addr))
         return -1;
-    addr.sin_port = htons((uint16_t)port);
     relay.listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(relay.listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (bind(relay.listen_fd, (struct sockaddr *)&addr, len) != 0 ||

@@ -1,5 +1,7 @@
 #include "report.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -13,16 +15,15 @@ static const struct {
 
 uint64_t lv_rss_bytes(uint64_t pid)
 {
-    char path[48];
-    unsigned long size, resident;
+    char path[48], line[128] = "";
 
     snprintf(path, sizeof(path), "/proc/%ju/statm", (uintmax_t)pid);
     FILE *file = pid != 0 ? fopen(path, "r") : NULL;
     if (file == NULL)
         return 0;
-    int fields = fscanf(file, "%lu %lu", &size, &resident);
+    const char *resident = fgets(line, sizeof(line), file) != NULL ? strchr(line, ' ') : NULL;
     fclose(file);
-    return fields == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+    return resident != NULL ? strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 static double seconds_between(const struct lv_sample *from, const struct lv_sample *to)

@@ -1,6 +1,9 @@
 /* tools/leveret/confirms.h against a list of tags. */
+/* A program is no library: its test brings the source in.
+   NOLINTBEGIN(bugprone-suspicious-include) */
 #include "../../../tools/leveret/confirms.c"
 #include "../../../tools/leveret/fault.c"
+/* NOLINTEND(bugprone-suspicious-include) */
 
 #include "lv_test.h"
 

@@ -1,7 +1,10 @@
 /* tools/leveret/options.h: defaults of the modes, good and bad values, and what cannot go together. */
+/* A program is no library: its test brings the source in.
+   NOLINTBEGIN(bugprone-suspicious-include) */
 #include "../../../tools/leveret/fault.c"
 #include "../../../tools/leveret/options.c"
 #include "../../../tools/leveret/url.c"
+/* NOLINTEND(bugprone-suspicious-include) */
 
 #include "base/assert.h"
 #include "lv_test.h"

@@ -1,6 +1,9 @@
 /* tools/leveret/seen.h: a number is new once, whichever thread adds it. */
+/* A program is no library: its test brings the source in.
+   NOLINTBEGIN(bugprone-suspicious-include) */
 #include "../../../tools/leveret/fault.c"
 #include "../../../tools/leveret/seen.c"
+/* NOLINTEND(bugprone-suspicious-include) */
 
 #include <pthread.h>
 
