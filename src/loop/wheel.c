@@ -63,8 +63,10 @@ static uint64_t next_tick(struct lv_wheel *w)
 {
     uint64_t next = LV_WHEEL_NEVER;
 
-    for (unsigned level = 0; level < LV_WHEEL_LEVELS; level++)
-        next = LV_MIN(next, level_next(w, level));
+    for (unsigned level = 0; level < LV_WHEEL_LEVELS; level++) {
+        uint64_t begins = level_next(w, level);
+        next = LV_MIN(next, begins);
+    }
     return next;
 }
 
