@@ -93,6 +93,24 @@ LV_TEST(remove_takes_the_pointer_not_the_key)
     lv_ptrmap_fini(&m);
 }
 
+/* What was taken out leaves a mark behind: it is nobody's entry, and it is used again. */
+LV_TEST(a_tombstone_is_nothing)
+{
+    struct lv_ptrmap m;
+    struct entry x;
+
+    entry_init(&x, 1, full_hash);
+    x.e.hash = 0;
+    lv_ptrmap_init(&m, &lv_reclaim_now);
+    for (int n = 0; n < 3; n++) {
+        CHECK_EQ(lv_ptrmap_add(&m, &x.e), LV_OK);
+        CHECK_EQ(m.used, 1);
+        lv_ptrmap_remove(&m, &x.e);
+        CHECK(lv_ptrmap_get(&m, lv_bytes(NULL, 0), 0) == NULL);
+    }
+    lv_ptrmap_fini(&m);
+}
+
 static void against_model(uint64_t seed, uint64_t (*hash)(struct lv_bytes))
 {
     struct lv_rng rng = lv_rng_seed(seed);
