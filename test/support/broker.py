@@ -36,12 +36,14 @@ class Leveret(ServerProcess):
     def ready_path(self):
         return os.path.join(self.dir, "ready.json")
 
+    def _command(self):
+        return [leveretd_path(), "--data-dir", os.path.join(self.dir, "data"),
+                "--amqp-listen", self.amqp_listen, "--http-listen", self.http_listen,
+                "--ready-file", self.ready_path, *self.args]
+
     def _launch(self):
         started = time.monotonic()
-        self.process = self._spawn([
-            leveretd_path(), "--data-dir", os.path.join(self.dir, "data"),
-            "--amqp-listen", self.amqp_listen, "--http-listen", self.http_listen,
-            "--ready-file", self.ready_path, *self.args])
+        self.process = self._spawn(self._command())
         wait_until(self._is_ready, 20, "leveretd ready file", interval_s=0.0005)
         self.start_s = time.monotonic() - started
 

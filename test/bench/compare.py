@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""Leveret, the relay and RabbitMQ side by side: alternating runs, medians, ratios.
+
+    compare.py [--runs 5] [--duration 5] [--only 16,fanout,footprint] [--contenders ...]
+               [--url name=amqp://...] [--out build/bench]
+
+Prints a table in Markdown and leaves it with every single figure in OUT/comparison.{md,json}.
+Only one server works at a time: Leveret and the relay start anew for each run, RabbitMQ is stopped
+by signal while another is measured.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+from cases import CASES, FOOTPRINT
+from contenders import ROOT, built, find
+from table import markdown
+
+CONTENDERS = ("leveret", "relay", "rabbitmq")
+CONNECTIONS = 2000
+QUEUES = 10000
+
+
+def bench(url, args):
+    """Runs `leveret bench` and gives its JSON."""
+    command = [built("leveret", "LEVERET"), "bench", "--url", url, "--json", *args]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {result.stderr.strip().splitlines()[-1:]}")
+    return json.loads(result.stdout)
+
+
+def value_at(result, path):
+    for part in path.split("."):
+        result = result[part]
+    return result
+
+
+class Results:
+    """row -> contender -> values, in the order of the rows' first appearance."""
+
+    def __init__(self):
+        self.rows = {}
+
+    def add(self, metric, contender, value):
+        values = self.rows.setdefault(metric.row, (metric, {}))[1]
+        values.setdefault(contender, []).append(value)
+        print(f"  {metric.row}: {contender} {value:,.1f} {metric.unit}", file=sys.stderr)
+
+    def medians(self):
+        return [(metric, {name: statistics.median(values) for name, values in by_name.items()})
+                for metric, by_name in self.rows.values()]
+
+
+def run_case(case, contender, duration, results):
+    args = case.args.split()
+    if case.is_timed:
+        args += ["--duration", str(duration)]
+    try:
+        with contender as server:
+            result = bench(server.url, args)
+    except RuntimeError as error:
+        print(f"  {case.name}: {contender.name}: {error}", file=sys.stderr)
+        return
+    for metric in case.metrics:
+        results.add(metric, contender.name, value_at(result, metric.path))
+
+
+def footprint(contender):
+    """Figures of a fresh server by metric path."""
+    contender.close()
+    server = contender.make().start()
+    try:
+        figures = {"start_ms": server.start_s * 1000}
+        time.sleep(1)
+        figures["idle_kib"] = server.rss_bytes() / 1024
+        pid = ["--pid", str(server.pid)]
+        connections = bench(server.url, ["connections", "--count", str(CONNECTIONS), *pid])
+        figures["connection_kib"] = connections["rss_each"] / 1024
+        time.sleep(1)
+        queues = bench(server.url, ["declare", "--count", str(QUEUES), *pid])
+        figures["queue_bytes"] = queues["rss_each"]
+        return figures
+    finally:
+        server.stop()
+
+
+def run_footprint(contender, results):
+    try:
+        figures = footprint(contender)
+    except RuntimeError as error:
+        print(f"  footprint: {contender.name}: {error}", file=sys.stderr)
+        return
+    for metric in FOOTPRINT:
+        results.add(metric, contender.name, figures[metric.path])
+
+
+def measure(options, usual, special, results):
+    wanted = options.only.split(",") if options.only else None
+    for case in CASES:
+        if wanted and case.name not in wanted:
+            continue
+        taking_part = [c for c in usual if c.name not in case.without]
+        taking_part += [c for c in special if c.name in case.only]
+        print(f"{case.name}: leveret bench {case.args}", file=sys.stderr)
+        for _ in range(options.runs):
+            for contender in taking_part:
+                run_case(case, contender, options.duration, results)
+    if wanted and "footprint" not in wanted:
+        return
+    for _ in range(options.runs):
+        for contender in usual:
+            if contender.name in CONTENDERS:
+                run_footprint(contender, results)
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")),
+                     platform.machine())
+    with open("/proc/meminfo", encoding="ascii") as info:
+        memory_gib = int(info.readline().split()[1]) / 2**20
+    return f"{os.cpu_count()} × {model}, {memory_gib:.0f} GiB, Linux {platform.release()}"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--duration", type=float, default=5)
+    parser.add_argument("--only", help="cases by name, and footprint")
+    parser.add_argument("--contenders", default=",".join(CONTENDERS))
+    parser.add_argument("--url", action="append", default=[], metavar="NAME=URL",
+                        help="another broker that is already running")
+    parser.add_argument("--out", default=os.path.join(ROOT, "build", "bench"))
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    usual = find(options.contenders.split(","), options.url)
+    special = find(["leveret-1-loop"], []) if "leveret" in options.contenders.split(",") else []
+    results = Results()
+    try:
+        measure(options, usual, special, results)
+    finally:
+        for contender in usual + special:
+            contender.close()
+
+    text = markdown(results.medians(), [c.name for c in usual + special])
+    heading = f"{machine()}; medians of {options.runs} alternating runs of {options.duration:g} s.\n\n"
+    os.makedirs(options.out, exist_ok=True)
+    with open(os.path.join(options.out, "comparison.md"), "w", encoding="utf-8") as file:
+        file.write(heading + text)
+    with open(os.path.join(options.out, "comparison.json"), "w", encoding="utf-8") as file:
+        json.dump({"machine": machine(), "runs": options.runs, "duration_s": options.duration,
+                   "rows": {row: {"unit": metric.unit, "values": values}
+                            for row, (metric, values) in results.rows.items()}}, file, indent=1)
+    print(heading + text, end="")
+
+
+if __name__ == "__main__":
+    main()
