@@ -388,11 +388,9 @@ static enum lv_err route_wanted(const struct lv_ptrmap *map, uint64_t hash, cons
 
     if (w == NULL)
         return LV_OK;
-    struct lv_rcuset_view v = lv_rcuset_view(&w->tests);
-    for (uint32_t i = v.count; i-- > 0;) {
-        struct test *test = lv_rcuset_item(v, i);
-        if (test == NULL)
-            continue;
+    struct lv_rcuset_walk walk = lv_rcuset_walk(&w->tests);
+    struct test *test;
+    while ((test = lv_rcuset_next(&walk)) != NULL) {
         struct lv_headers_rule *rule = test->rule;
         if (rule->is_any ? !holds(test, h) : !rule_matches(rule, rt->header))
             continue;

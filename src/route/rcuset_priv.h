@@ -6,7 +6,7 @@
  * there all the time: at its old place, at its new one, or at both (readers drop duplicates anyway).
  * An array that is outgrown, or mostly empty, is replaced by a copy, published whole and the old one retired; a
  * reader in the old one sees it unchanged. Every change is amortised O(1).
- * Owner   one writer; lv_rcuset_view() and lv_rcuset_item() on any thread, inside a read-side section.
+ * Owner   one writer; lv_rcuset_walk() and lv_rcuset_next() on any thread, inside a read-side section.
  * Bounds  32 bits of items; one item needs no memory of its own.
  */
 #ifndef LV_ROUTE_RCUSET_PRIV_H
@@ -51,24 +51,29 @@ static inline uint32_t lv_rcuset_count(const struct lv_rcuset *s)
     return atomic_load_explicit(&a->count, memory_order_acquire);
 }
 
-/* What a reader walks: for (uint32_t i = v.count; i-- > 0;), never upwards. */
-struct lv_rcuset_view {
+/* A reader's walk: from the end towards the beginning. */
+struct lv_rcuset_walk {
     const struct lv_rcuset_slot *slots;
-    uint32_t count;
+    uint32_t left;
 };
 
-static inline struct lv_rcuset_view lv_rcuset_view(const struct lv_rcuset *s)
+static inline struct lv_rcuset_walk lv_rcuset_walk(const struct lv_rcuset *s)
 {
     struct lv_rcuset_array *a = atomic_load_explicit(&s->array, memory_order_acquire);
 
-    return (struct lv_rcuset_view){ a->slots,
+    return (struct lv_rcuset_walk){ a->slots,
                                     atomic_load_explicit(&a->count, memory_order_acquire) };
 }
 
-/* May be NULL: skip it. */
-static inline void *lv_rcuset_item(struct lv_rcuset_view v, uint32_t i)
+/* NULL at the end. */
+static inline void *lv_rcuset_next(struct lv_rcuset_walk *w)
 {
-    return atomic_load_explicit(&v.slots[i].item, memory_order_acquire);
+    while (w->left != 0) {
+        void *item = atomic_load_explicit(&w->slots[--w->left].item, memory_order_acquire);
+        if (LV_LIKELY(item != NULL))
+            return item;
+    }
+    return NULL;
 }
 
 #endif

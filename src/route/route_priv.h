@@ -122,15 +122,13 @@ static inline enum lv_err lv_route_add(struct lv_route *rt, struct lv_dest *d)
 /* It leads to all of `dests`, of struct lv_dest. */
 static inline enum lv_err lv_route_add_all(struct lv_route *rt, const struct lv_rcuset *dests)
 {
-    struct lv_rcuset_view v = lv_rcuset_view(dests);
+    struct lv_rcuset_walk walk = lv_rcuset_walk(dests);
+    struct lv_dest *d;
+    enum lv_err err = LV_OK;
 
-    for (uint32_t i = v.count; i-- > 0;) {
-        struct lv_dest *d = lv_rcuset_item(v, i);
-        enum lv_err err = d != NULL ? lv_route_add(rt, d) : LV_OK;
-        if (LV_UNLIKELY(err != LV_OK))
-            return err;
-    }
-    return LV_OK;
+    while (err == LV_OK && (d = lv_rcuset_next(&walk)) != NULL)
+        err = lv_route_add(rt, d);
+    return err;
 }
 
 #endif

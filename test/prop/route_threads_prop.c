@@ -78,6 +78,7 @@ static struct lv_bytes any_table, all_table, header_table;
 
 static struct lv_router router;
 static struct comer *comers[COMERS];
+static int kinds_read; /* readers take the first so many in turn */
 static atomic_bool stop;
 static _Atomic uint64_t routes, faults;
 
@@ -195,7 +196,7 @@ static void *reader(void *arg)
     rcu_register_thread();
     lv_route_init(&rt);
     for (int kind = 0; !atomic_load_explicit(&stop, memory_order_relaxed);
-         kind = (kind + 1) % KINDS) {
+         kind = (kind + 1) % kinds_read) {
         struct lv_route_query query = { .key = lv_bytes_str(kinds[kind].key),
                                         .headers = header_table };
         if (lv_route(&router, exchange(kinds[kind].exchange), &query, &rt) != LV_OK)
@@ -231,12 +232,11 @@ static void open_tables(void)
     header_table = lv_bytes(header_bytes, header.used);
 }
 
-LV_PROP(routes_hold_while_the_topology_changes)
-{
-    struct comer *anchors[ANCHORS];
-    pthread_t threads[READERS];
-    struct lv_rng rng = lv_rng_seed(seed);
+static struct comer *anchors[ANCHORS];
+static pthread_t threads[READERS];
 
+static void world_open(void)
+{
     open_tables();
     CHECK_EQ(lv_router_init(&router, &reclaim), LV_OK);
     declare("through", LV_EXCHANGE_FANOUT, NULL);
@@ -249,11 +249,18 @@ LV_PROP(routes_hold_while_the_topology_changes)
         for (int kind = 0; kind < 4; kind++)
             bind(kind, (uint32_t)i % 3, anchors[i]);
     }
+}
+
+static void readers_start(int kinds_used)
+{
     atomic_store(&stop, false);
+    kinds_read = kinds_used;
     for (intptr_t i = 0; i < READERS; i++)
         pthread_create(&threads[i], NULL, reader, (void *)i);
-    for (int i = 0; i < CHANGES; i++)
-        change(&rng);
+}
+
+static void world_close(void)
+{
     atomic_store(&stop, true);
     for (int i = 0; i < READERS; i++)
         pthread_join(threads[i], NULL);
@@ -273,4 +280,47 @@ LV_PROP(routes_hold_while_the_topology_changes)
     lv_router_fini(&router);
     free_retired();
     CHECK_EQ(lv_mem_used(LV_TAG_ROUTE) + lv_mem_used(LV_TAG_BASE), 0);
+}
+
+LV_PROP(routes_hold_while_the_topology_changes)
+{
+    struct lv_rng rng = lv_rng_seed(seed);
+
+    world_open();
+    readers_start(KINDS);
+    for (int i = 0; i < CHANGES; i++)
+        change(&rng);
+    world_close();
+}
+
+/* To the end of the set of amq.direct's key, by one of two bindings in turn: there is always one. */
+static void rebind(struct comer *c, uint32_t turn)
+{
+    struct lv_exchange *x = exchange(kinds[0].exchange);
+    struct lv_bytes key = lv_bytes_str(kinds[0].key), none = { NULL, 0 };
+    bool is_odd = turn % 2;
+
+    CHECK_EQ(lv_router_bind(&router, x, &c->dest, key, is_odd ? all_table : none), LV_OK);
+    enum lv_err err = lv_router_unbind(&router, x, &c->dest, key, is_odd ? none : all_table);
+    CHECK(err == LV_OK || err == LV_ENOTFOUND);
+}
+
+/* One set, always in motion: queues that stay move about within it, and may not slip past a reader. */
+LV_PROP(nothing_slips_past_a_reader)
+{
+    struct lv_rng rng = lv_rng_seed(seed);
+
+    world_open();
+    for (int i = 0; i < COMERS; i++)
+        comers[i] = come(i, false);
+    readers_start(1);
+    for (uint32_t i = 0; i < CHANGES; i++) {
+        for (int n = 0; n < COMERS; n++)
+            bind(0, 0, comers[n]);
+        for (int n = 0; n < ANCHORS; n++)
+            rebind(anchors[n], i);
+        for (int n = 0; n < COMERS; n++)
+            unbind(0, 0, comers[lv_rng_below(&rng, COMERS)]);
+    }
+    world_close();
 }
