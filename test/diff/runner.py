@@ -309,6 +309,8 @@ class _Run:
                 peer.wire.method(0, "connection.close-ok")
             elif message.name == "channel.close-ok":
                 peer.open.discard(message.channel)
+            elif message.name == "connection.close-ok":
+                peer.logged_in = False      # whether the broker or we close the socket is all one
             if finished:
                 return message
         if not self.answers:
