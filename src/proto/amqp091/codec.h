@@ -150,8 +150,9 @@ enum lv_amqp_trait {
  *   be any bytes); LV_EDEPTH: a table nested too deeply. `out` is undefined on error. Spare bits are ignored.
  * void lv_amqp_write_basic_publish(struct lv_wr *w, uint16_t channel, const struct lv_amqp_basic_publish *m);
  *   the whole method frame. Short strings are at most LV_SHORTSTR_MAX bytes (asserted). */
-#define M(class, id, NAME, name, text, traits, fields)                                               \
-    enum lv_err lv_amqp_decode_##name(struct lv_bytes args, struct lv_amqp_##name *out) LV_MUST_USE; \
+#define M(class, id, NAME, name, text, traits, fields)                                  \
+    enum lv_err lv_amqp_decode_##name(struct lv_bytes args, struct lv_amqp_##name *out) \
+        LV_MUST_USE;                                                                    \
     void lv_amqp_write_##name(struct lv_wr *w, uint16_t channel, const struct lv_amqp_##name *m);
 #define F(type, field)
 #include "proto/amqp091/methods.def"
