@@ -68,11 +68,7 @@ static void check_integer(struct lv_call *call, const struct argument *a, const 
 {
     if (v->kind != LV_KIND_INT) {
         char reason[64];
-        if (a->check == PRIORITY || a->check == NATURAL || a->check == NATURAL_MS ||
-            a->check == POSITIVE_MS)
-            snprintf(reason, sizeof(reason), "{unacceptable_type,%s}", lv_value_type_name(v));
-        else
-            snprintf(reason, sizeof(reason), "\"expected integer, got %s\"", lv_value_type_name(v));
+        snprintf(reason, sizeof(reason), "\"expected integer, got %s\"", lv_value_type_name(v));
         fail_arg(call, a->name, reason);
     } else if (v->i < 0) {
         fail_term(call, a->name, "value_negative", v->i);
@@ -155,7 +151,7 @@ static int queue_type(struct lv_call *call)
     if (!lv_table_find(call->arguments, LV_BYTES_LIT("x-queue-type"), &v))
         return CLASSIC;
     if (v.kind != LV_KIND_STRING) {
-        snprintf(reason, sizeof(reason), "\"unsupported queue type '%s'\"", lv_value_type_name(&v));
+        snprintf(reason, sizeof(reason), "{unacceptable_type,%s}", lv_value_type_name(&v));
         fail_arg(call, "x-queue-type", reason);
         return 0;
     }
@@ -230,7 +226,7 @@ static void require_bool(struct lv_call *call, const char *what, bool want, bool
 }
 
 /* A value as RabbitMQ prints it: strings and numbers bare. */
-static const char *print_value(const struct lv_value *v, char *out, size_t cap)
+const char *print_value(const struct lv_value *v, char *out, size_t cap)
 {
     switch (v->kind) {
     case LV_KIND_STRING:

@@ -3,6 +3,7 @@
 #define LV_BROKER_BROKER_PRIV_H
 #include <stdatomic.h>
 
+#include "base/table.h"
 #include "broker/broker.h"
 #include "broker/session.h"
 
@@ -127,6 +128,9 @@ void check_queue_arguments(struct lv_call *call);
 /* Compares a redeclaration with what exists (RabbitMQ's order and texts). */
 void check_queue_equivalence(struct lv_call *call, const struct lv_queue_entry *have);
 void check_exchange_equivalence(struct lv_call *call, const struct lv_exchange *have);
+
+/* A value as RabbitMQ's texts show it: strings and numbers bare. Returns `out`, of `cap` bytes. */
+const char *print_value(const struct lv_value *v, char *out, size_t cap);
 
 static inline lv_time_ms shard_now(const struct lv_shard *shard)
 {

@@ -134,6 +134,7 @@ static struct lv_exchange *binding_source(struct lv_call *call)
 static void fail_match(struct lv_call *call)
 {
     struct lv_value v = { 0 };
+    char value[300];
 
     if (!lv_table_find(call->arguments, LV_BYTES_LIT("x-match"), &v))
         lv_call_fail(call, 406, "invalid binding arguments");
@@ -143,8 +144,30 @@ static void fail_match(struct lv_call *call)
                      "any-with-x",
                      LV_BYTES_FMT(v.bytes));
     else
-        lv_call_fail(call, 406, "Invalid x-match field type %s (value expected longstr)",
-                     lv_value_type_name(&v));
+        lv_call_fail(call, 406, "Invalid x-match field type %s (value %s); expected longstr",
+                     lv_value_type_name(&v), print_value(&v, value, sizeof(value)));
+}
+
+/* RabbitMQ 4.3.5: more than two "#" in a topic pattern are refused. (Here matching would stay linear.) */
+#define TOPIC_HASHES_MAX 2u
+
+static bool has_too_many_hashes(struct lv_call *call, const struct lv_exchange *x)
+{
+    unsigned hashes = 0;
+    size_t start = 0;
+
+    if (x->spec.type != LV_EXCHANGE_TOPIC)
+        return false;
+    for (size_t i = 0; i <= call->key.len; i++) {
+        if (i < call->key.len && call->key.ptr[i] != '.')
+            continue;
+        hashes += i - start == 1 && call->key.ptr[start] == '#';
+        start = i + 1;
+    }
+    if (hashes > TOPIC_HASHES_MAX)
+        lv_call_fail(call, 406, "Topic binding key '%.*s' uses %u '#' wildcards, at most %u are allowed",
+                     LV_BYTES_FMT(call->key), hashes, TOPIC_HASHES_MAX);
+    return hashes > TOPIC_HASHES_MAX;
 }
 
 static void bind_at_registry(struct lv_shard *registry, struct lv_call *call)
@@ -152,7 +175,7 @@ static void bind_at_registry(struct lv_shard *registry, struct lv_call *call)
     struct lv_exchange *x = binding_source(call);
     struct lv_dest *dest = x != NULL ? binding_destination(call) : NULL;
 
-    if (dest != NULL) {
+    if (dest != NULL && !has_too_many_hashes(call, x)) {
         enum lv_err err =
             lv_router_bind(&call->vhost->router, x, dest, call->key, call->arguments);
         if (err == LV_EINVAL)

@@ -154,23 +154,48 @@ uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_
     return away;
 }
 
-bool lv_session_reply(struct lv_session *s, lv_handle to, uint64_t consumer, struct lv_msg *msg)
+void lv_session_reply(struct lv_session *s, lv_handle to, uint64_t consumer, struct lv_msg *msg)
 {
     struct lv_shard *shard = s->shard;
+    struct lv_session *target;
 
     if (lv_handle_loop(to) >= lv_loops_count(s->broker->loops))
-        return false; /* an address that we never gave out */
+        return; /* an address that we never gave out */
     if (lv_handle_loop(to) == shard->index) {
-        struct lv_session *target = lv_handles_get(&shard->sessions, to);
-        return target != NULL && target->ops->reply(target, consumer, msg);
+        target = lv_handles_get(&shard->sessions, to);
+        if (target != NULL)
+            (void)target->ops->reply(target, consumer, msg);
+        return;
     }
-    struct lv_msg *kept = msg != NULL ? lv_msg_keep(msg) : NULL;
+    struct lv_msg *kept = lv_msg_keep(msg);
     if (kept == NULL)
-        return msg == NULL; /* at most once: replies may be lost */
+        return; /* at most once: replies may be lost */
     lv_msg_share(kept);
     struct lv_mail m = { .op = MAIL_REPLY, .w = { to, consumer, (uintptr_t)kept } };
     lv_loop_post(shard->loop, lv_handle_loop(to), &m);
-    return true;
+}
+
+static void reply_there(struct lv_shard *shard, struct lv_call *call)
+{
+    struct lv_session *target = lv_handles_get(&shard->sessions, call->queue);
+
+    call->is_empty = target == NULL || !target->ops->reply(target, call->consumers, call->msg);
+    lv_call_finish(shard, call);
+}
+
+void lv_reply(struct lv_call *call)
+{
+    struct lv_shard *shard = call->session->shard;
+    unsigned loop = lv_handle_loop(call->queue);
+
+    if (loop >= lv_loops_count(call->broker->loops)) {
+        call->is_empty = true;
+        lv_call_finish(shard, call);
+        return;
+    }
+    if (call->msg != NULL && loop != shard->index)
+        lv_msg_share(call->msg);
+    call_go(shard, call, loop, reply_there);
 }
 
 /* ---- mail ---- */

@@ -151,6 +151,7 @@ void lv_unbind(struct lv_call *call);           /* likewise */
 void lv_subscribe(struct lv_call *call);        /* name sub no_ack exclusive priority credit -> sub is fed after lv_sub_start */
 void lv_unsubscribe(struct lv_call *call);      /* sub -> no delivery any more */
 void lv_get(struct lv_call *call);              /* name no_ack -> is_empty, or msg slot redelivered queue messages */
+void lv_reply(struct lv_call *call);            /* queue (session), consumers, msg (kept, or NULL: only ask) -> is_empty: nobody there */
 
 /* ---- subscriptions ---- */
 /* The session's side of a consumer, or of one basic.get with acknowledgement. Embedded in the protocol's struct. */
@@ -202,9 +203,8 @@ enum lv_err lv_session_find_exchange(const struct lv_session *s, struct lv_bytes
  * LV_ENOMEM in a queue the message is lost there and *lost is set. */
 uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_t count,
                             struct lv_msg *msg, uint64_t token, bool *lost);
-/* Sends a reply to the session `to` (any loop): its ops->reply(consumer) gets it; with `msg` NULL only asks. false:
- * nobody is there. A session on another loop is believed to be there. */
-bool lv_session_reply(struct lv_session *s, lv_handle to, uint64_t consumer, struct lv_msg *msg);
+/* Sends a reply to the session `to` (any loop): its ops->reply(consumer) gets it, if it is there. */
+void lv_session_reply(struct lv_session *s, lv_handle to, uint64_t consumer, struct lv_msg *msg);
 
 /* RabbitMQ's name for a thing: "queue 'q' in vhost '/'". Writes at most cap bytes, NUL included; returns out. */
 char *lv_rs(char *out, size_t cap, const char *kind, struct lv_bytes name,

@@ -188,7 +188,9 @@ bool lv_amqp_failed(struct lv_amqp_chan *ch, const struct lv_call *call);
 void lv_amqp_cannot_decode(struct lv_amqp_conn *ac, uint32_t method, struct lv_bytes args, enum lv_err err);
 /* A frame that cannot be right: 501 with its dump. */
 void lv_amqp_bad_frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f, struct lv_bytes in);
-/* A whole frame where it must not be: 505 (or 501 before opening). */
+/* A frame of no known kind: 501 with its dump. */
+void lv_amqp_unknown_frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f);
+/* A whole frame where it must not be: 505 with `text`, or its dump when that is NULL. */
 void lv_amqp_unexpected(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f, const char *text);
 
 /* ---- chan.c ---- */
@@ -231,6 +233,8 @@ void lv_amqp_content_body(struct lv_amqp_chan *ch, struct lv_bytes bytes);
 uint8_t *lv_amqp_content_room(struct lv_amqp_chan *ch, size_t n);
 void lv_amqp_pub_free(struct lv_amqp_chan *ch);
 void lv_amqp_confirm_select(struct lv_amqp_chan *ch, bool no_wait);
+/* In confirm mode: the publish just handled is decided. */
+void lv_amqp_confirm_now(struct lv_amqp_chan *ch);
 /* Sends what confirms are due. */
 void lv_amqp_confirm_flush(struct lv_amqp_chan *ch);
 void lv_amqp_accepted(struct lv_session *s, uint64_t token);
@@ -292,8 +296,10 @@ bool lv_amqp_reply_cancel(struct lv_amqp_chan *ch, struct lv_bytes tag);
 void lv_amqp_reply_declare(struct lv_amqp_chan *ch, struct lv_bytes name, bool no_wait);
 /* The address that replaces LV_AMQP_REPLY_TO in this channel's reply_to property. */
 struct lv_bytes lv_amqp_reply_address(const struct lv_amqp_chan *ch);
-/* A publish to the default exchange with a reply address as key. false: nobody is there (for certain). */
-bool lv_amqp_reply_send(struct lv_amqp_chan *ch, struct lv_msg *msg);
+/* A publish to the default exchange with a reply address as key. */
+void lv_amqp_reply_send(struct lv_amqp_chan *ch, struct lv_msg *msg);
+/* The same; returned when nobody is there, and confirmed. */
+void lv_amqp_reply_send_mandatory(struct lv_amqp_chan *ch, struct lv_msg *msg);
 bool lv_amqp_reply_arrived(struct lv_session *s, uint64_t consumer, struct lv_msg *msg);
 void lv_amqp_reply_free(struct lv_amqp_chan *ch);
 

@@ -28,7 +28,7 @@ void lv_amqp_chan_open(struct lv_amqp_conn *ac, uint16_t number)
     struct lv_amqp_chan *ch = NULL;
 
     if (number > ac->channel_max || number == UINT16_MAX) {
-        lv_amqp_conn_error(ac, 530, LV_AMQP_CHANNEL_OPEN,
+        lv_amqp_conn_error(ac, 530, 0,
                            "number of channels opened (%u) has reached the negotiated channel_max (%u)",
                            ac->chan_count, ac->channel_max);
         return;
@@ -139,6 +139,18 @@ static void channel_close(struct lv_amqp_chan *ch, const struct lv_amqp_channel_
     lv_amqp_confirm_flush(ch);
     lv_amqp_chan_free(ch);
     LV_AMQP_SEND(ac, number, channel_close_ok, );
+}
+
+static void second_open(struct lv_amqp_chan *ch, const struct lv_amqp_channel_open *m)
+{
+    (void)m;
+    lv_amqp_error(ch, 504, "second 'channel.open' seen");
+}
+
+static void unasked_flow_ok(struct lv_amqp_chan *ch, const struct lv_amqp_channel_flow_ok *m)
+{
+    (void)m;
+    lv_amqp_error(ch, 503, "unimplemented method");
 }
 
 static void channel_flow(struct lv_amqp_chan *ch, const struct lv_amqp_channel_flow *m)
@@ -263,7 +275,9 @@ bool lv_amqp_chan_method(struct lv_amqp_chan *ch, uint32_t method, struct lv_byt
         ON(TX_SELECT, tx_select, tx_select)
         ON(TX_COMMIT, tx_commit, tx_commit)
         ON(TX_ROLLBACK, tx_rollback, tx_rollback)
+        ON(CHANNEL_OPEN, channel_open, second_open)
         ON(CHANNEL_CLOSE, channel_close, channel_close)
+        ON(CHANNEL_FLOW_OK, channel_flow_ok, unasked_flow_ok)
         ON(CHANNEL_FLOW, channel_flow, channel_flow)
         ON(ACCESS_REQUEST, access_request, access_request)
     case LV_AMQP_BASIC_CONSUME: {
@@ -273,9 +287,6 @@ bool lv_amqp_chan_method(struct lv_amqp_chan *ch, uint32_t method, struct lv_byt
             return false;
         break;
     }
-    case LV_AMQP_CHANNEL_OPEN:
-        lv_amqp_conn_error(ac, 504, method, "second 'channel.open' seen");
-        break;
     default:
         if (lv_amqp_method_traits(method) == 0)
             lv_amqp_cannot_decode(ac, 0, args, LV_ESYNTAX);

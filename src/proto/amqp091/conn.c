@@ -43,14 +43,12 @@ struct lv_amqp_chan *lv_amqp_chan_find(struct lv_amqp_conn *ac, uint16_t number)
 
 /* ---- in ---- */
 
-static void channel_frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f, bool *again);
-
 static void leave_on_request(struct lv_amqp_conn *ac);
 
 static void method_frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f, bool *again)
 {
     if (f->payload.len < 4) {
-        lv_amqp_cannot_decode(ac, 0, f->payload, LV_ESYNTAX);
+        lv_amqp_unknown_frame(ac, f);
         return;
     }
     uint32_t method = lv_be32(f->payload.ptr);
@@ -73,8 +71,6 @@ static void method_frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f,
         return;
     }
     if (ch == NULL) {
-        if (method == LV_AMQP_CHANNEL_CLOSE_OK || method == LV_AMQP_CHANNEL_CLOSE)
-            return; /* crossed with our own close */
         lv_amqp_conn_error(ac, 504, method, "expected 'channel.open'");
         return;
     }
@@ -94,11 +90,9 @@ static void content_frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f
 
     if (f->channel == 0 || ac->state != LV_AMQP_RUNNING) {
         lv_amqp_unexpected(ac, f, NULL);
-    } else if (ch == NULL) {
-        lv_amqp_conn_error(ac, 504, 0, "expected 'channel.open'");
-    } else if (ch->state == LV_AMQP_CHAN_CLOSING) {
+    } else if (ch != NULL && ch->state == LV_AMQP_CHAN_CLOSING) {
         return;
-    } else if (ch->state == LV_AMQP_CHAN_READY) {
+    } else if (ch == NULL || ch->state == LV_AMQP_CHAN_READY) {
         lv_amqp_unexpected(ac, f, "expected method frame, got non method frame instead");
     } else if (ch->state == LV_AMQP_CHAN_HEADER) {
         if (f->type == LV_AMQP_FRAME_HEADER)
@@ -115,18 +109,7 @@ static void content_frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f
     }
 }
 
-static void frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f, bool *again)
-{
-    if (ac->state == LV_AMQP_CLOSING || ac->state == LV_AMQP_LEAVING) {
-        if (f->channel == 0 && f->type == LV_AMQP_FRAME_METHOD && f->payload.len >= 4)
-            lv_amqp_connection_method(ac, lv_be32(f->payload.ptr),
-                                      lv_bytes(f->payload.ptr + 4, f->payload.len - 4));
-        return;
-    }
-    channel_frame(ac, f, again);
-}
-
-static void channel_frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f, bool *again)
+static void live_frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f, bool *again)
 {
     switch (f->type) {
     case LV_AMQP_FRAME_METHOD:
@@ -137,12 +120,25 @@ static void channel_frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f
         content_frame(ac, f);
         break;
     case LV_AMQP_FRAME_HEARTBEAT:
-        if (f->channel != 0)
+        if (f->payload.len != 0)
+            lv_amqp_unknown_frame(ac, f);
+        else if (f->channel != 0)
             lv_amqp_unexpected(ac, f, NULL);
         break;
     default:
-        lv_amqp_unexpected(ac, f, NULL);
+        lv_amqp_unknown_frame(ac, f);
     }
+}
+
+static void frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f, bool *again)
+{
+    if (ac->state == LV_AMQP_CLOSING || ac->state == LV_AMQP_LEAVING) {
+        if (f->channel == 0 && f->type == LV_AMQP_FRAME_METHOD && f->payload.len >= 4)
+            lv_amqp_connection_method(ac, lv_be32(f->payload.ptr),
+                                      lv_bytes(f->payload.ptr + 4, f->payload.len - 4));
+        return;
+    }
+    live_frame(ac, f, again);
 }
 
 /* A large body frame whose payload is still arriving: what is here goes into the message, and the rest is read

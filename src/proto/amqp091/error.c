@@ -72,7 +72,7 @@ static void conn_close(struct lv_amqp_conn *ac, uint16_t code, uint32_t method, 
         return;
     lv_conn_peer(&ac->s.conn, peer);
     lv_log(CONN_ERROR, lv_log_str(peer), lv_log_u64(code), lv_log_bytes(reply));
-    bool is_trusted = was == LV_AMQP_RUNNING || code == 320 || code == 530 ||
+    bool is_trusted = was == LV_AMQP_RUNNING || was == LV_AMQP_OPENING || code == 320 || code == 530 ||
                       (code == 403 && (ac->caps & LV_AMQP_CAP_AUTH_FAILURE_CLOSE) != 0);
     if (!is_trusted) {
         go_silent(ac);
@@ -146,7 +146,7 @@ void lv_amqp_cannot_decode(struct lv_amqp_conn *ac, uint32_t method, struct lv_b
     char dump[400];
 
     if (err == LV_EUTF8) {
-        lv_amqp_conn_error(ac, 501, method, "Malformed UTF-8 in shortstr");
+        lv_amqp_conn_error(ac, 501, 0, "Malformed UTF-8 in shortstr");
         return;
     }
     lv_amqp_format_octets_plain(args, dump, sizeof(dump));
@@ -185,5 +185,13 @@ void lv_amqp_unexpected(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f, 
         return;
     }
     dump_frame(f, dump, sizeof(dump));
-    lv_amqp_conn_error(ac, 505, 0, "unexpected frame: %s", dump);
+    lv_amqp_conn_error(ac, 505, 0, "%s", dump);
+}
+
+void lv_amqp_unknown_frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f)
+{
+    char dump[300];
+
+    dump_frame(f, dump, sizeof(dump));
+    lv_amqp_conn_error(ac, 501, 0, "%s: unknown_frame", dump);
 }

@@ -51,9 +51,23 @@ static size_t server_properties(struct lv_amqp_conn *ac, uint8_t *out, size_t ca
     return w.used;
 }
 
+/* Which header a stranger is shown (RabbitMQ 4): a later 0-9 gets ours, anything else that of AMQP 1.0; and a client
+ * that asks for 1.0, which is not spoken here yet, gets ours too. */
+static bool answers_with_ours(const uint8_t *header)
+{
+    static const uint8_t amqp[4] = { 'A', 'M', 'Q', 'P' };
+
+    if (memcmp(header, amqp, sizeof(amqp)) != 0)
+        return false;
+    bool is_0_9 = header[4] == 0 && header[5] == 0 && header[6] >= 9;
+    bool is_1_0 = header[4] == 3 && header[5] == 1 && header[6] == 0 && header[7] == 0;
+    return is_0_9 || is_1_0;
+}
+
 size_t lv_amqp_hello(struct lv_amqp_conn *ac, struct lv_bytes in)
 {
     static const uint8_t ours[8] = { 'A', 'M', 'Q', 'P', 0, 0, 9, 1 };
+    static const uint8_t amqp10[8] = { 'A', 'M', 'Q', 'P', 3, 1, 0, 0 };
     static const uint8_t old[8] = { 'A', 'M', 'Q', 'P', 1, 1, 0, 9 }; /* 0-9, taken for 0-9-1 (RabbitMQ) */
     uint8_t table[1024];
 
@@ -64,7 +78,7 @@ size_t lv_amqp_hello(struct lv_amqp_conn *ac, struct lv_bytes in)
         char peer[LV_ADDR_MAX];
         lv_conn_peer(&ac->s.conn, peer);
         lv_log(BAD_HEADER, lv_log_str(peer), lv_log_bytes(lv_bytes(in.ptr, sizeof(ours))));
-        lv_conn_write(&ac->s.conn, lv_bytes(ours, sizeof(ours)));
+        lv_conn_write(&ac->s.conn, lv_bytes(answers_with_ours(in.ptr) ? ours : amqp10, sizeof(ours)));
         lv_amqp_hang_up(ac);
         return in.len;
     }

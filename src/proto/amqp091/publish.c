@@ -99,6 +99,12 @@ static void confirm_later(struct lv_amqp_chan *ch, uint32_t lack)
     *lack_of(c, c->next++) = lack;
 }
 
+void lv_amqp_confirm_now(struct lv_amqp_chan *ch)
+{
+    if (ch->mode == LV_AMQP_CONFIRM)
+        confirm_later(ch, 0);
+}
+
 void lv_amqp_accepted(struct lv_session *s, uint64_t token)
 {
     struct lv_amqp_chan *ch = lv_amqp_chan_find((struct lv_amqp_conn *)s, (uint16_t)(token >> 48));
@@ -393,11 +399,12 @@ static bool publish_reply(struct lv_amqp_chan *ch, struct publish *p)
     if (LV_LIKELY(p->exchange.len != 0 || p->key.len <= sizeof(LV_AMQP_REPLY_TO) ||
                   !lv_bytes_has_prefix(p->key, LV_BYTES_LIT(LV_AMQP_REPLY_TO "."))))
         return false;
-    bool is_sent = lv_amqp_reply_send(ch, p->msg);
-    if (!is_sent && p->mandatory)
-        lv_amqp_return(ch, p->msg);
-    if (ch->mode == LV_AMQP_CONFIRM)
-        confirm_later(ch, 0);
+    if (p->mandatory) {
+        lv_amqp_reply_send_mandatory(ch, p->msg);
+    } else {
+        lv_amqp_reply_send(ch, p->msg);
+        lv_amqp_confirm_now(ch);
+    }
     return true;
 }
 

@@ -113,12 +113,40 @@ static bool parse_address(struct lv_bytes address, uint64_t *session, uint64_t *
            hex_u64(address.ptr + prefix + 16, consumer);
 }
 
-bool lv_amqp_reply_send(struct lv_amqp_chan *ch, struct lv_msg *msg)
+void lv_amqp_reply_send(struct lv_amqp_chan *ch, struct lv_msg *msg)
 {
     uint64_t session, consumer;
 
-    return parse_address(lv_msg_key(msg), &session, &consumer) &&
-           lv_session_reply(&ch->conn->s, session, consumer, msg);
+    if (parse_address(lv_msg_key(msg), &session, &consumer))
+        lv_session_reply(&ch->conn->s, session, consumer, msg);
+}
+
+static void sent_or_not(struct lv_session *s, struct lv_call *call)
+{
+    struct lv_amqp_chan *ch = lv_amqp_call_chan(s, call);
+
+    if (call->is_empty)
+        lv_amqp_return(ch, call->msg);
+    lv_amqp_confirm_now(ch);
+    lv_msg_unref(call->msg);
+}
+
+/* A mandatory one: whether somebody is there may be known on another loop only. */
+void lv_amqp_reply_send_mandatory(struct lv_amqp_chan *ch, struct lv_msg *msg)
+{
+    struct lv_call *call = lv_amqp_call(ch, false, sent_or_not);
+
+    if (call == NULL)
+        return;
+    call->msg = lv_msg_keep(msg);
+    if (call->msg == NULL) {
+        lv_call_drop(call);
+        lv_amqp_error(ch, 541, "out of memory");
+        return;
+    }
+    if (!parse_address(lv_msg_key(msg), &call->queue, &call->consumers))
+        call->queue = 0; /* no session has this handle */
+    lv_reply(call);
 }
 
 static struct lv_amqp_chan *find_consumer(struct lv_session *s, uint64_t consumer)
@@ -144,19 +172,35 @@ bool lv_amqp_reply_arrived(struct lv_session *s, uint64_t consumer, struct lv_ms
     return true;
 }
 
+static void say_declared(struct lv_amqp_chan *ch, struct lv_bytes name, bool is_there, bool no_wait)
+{
+    char rs[LV_RS_MAX];
+
+    if (!is_there)
+        lv_amqp_error(ch, 404, "no %s", lv_rs(rs, sizeof(rs), "queue", name, ch->conn->s.vhost));
+    else if (!no_wait)
+        LV_AMQP_SEND(ch->conn, ch->number, queue_declare_ok, .queue = name, .consumer_count = 1);
+}
+
+static void asked(struct lv_session *s, struct lv_call *call)
+{
+    say_declared(lv_amqp_call_chan(s, call), call->name, !call->is_empty, lv_amqp_call_no_wait(call));
+}
+
 /* RabbitMQ: such a declare only asks whether anybody is there. The bare name is there when this channel consumes it. */
 void lv_amqp_reply_declare(struct lv_amqp_chan *ch, struct lv_bytes name, bool no_wait)
 {
     uint64_t session, consumer;
-    char rs[LV_RS_MAX];
-    bool is_there = name.len == sizeof(LV_AMQP_REPLY_TO) - 1
-                        ? ch->reply != NULL
-                        : parse_address(name, &session, &consumer) &&
-                              lv_session_reply(&ch->conn->s, session, consumer, NULL);
 
-    if (!is_there)
-        lv_amqp_error(ch, 404, "no %s",
-                      lv_rs(rs, sizeof(rs), "queue", name, ch->conn->s.vhost));
-    else if (!no_wait)
-        LV_AMQP_SEND(ch->conn, ch->number, queue_declare_ok, .queue = name, .consumer_count = 1);
+    if (!parse_address(name, &session, &consumer)) {
+        say_declared(ch, name, name.len == sizeof(LV_AMQP_REPLY_TO) - 1 && ch->reply != NULL, no_wait);
+        return;
+    }
+    struct lv_call *call = lv_amqp_call(ch, no_wait, asked);
+    if (call == NULL)
+        return;
+    call->name = name;
+    call->queue = session;
+    call->consumers = consumer;
+    lv_reply(call);
 }
