@@ -73,12 +73,6 @@ def test_login(connect, method):
     assert connect(login_method=method).connected
 
 
-def test_anonymous_login(broker, connect):
-    if broker.is_old_rabbitmq:
-        pytest.skip("ANONYMOUS came with RabbitMQ 4")
-    assert connect(login_method="ANONYMOUS").connected
-
-
 @pytest.mark.parametrize("method", ["PLAIN", "AMQPLAIN"])
 def test_wrong_password_is_403(connect, method):
     with pytest.raises(exceptions.AccessRefused) as raised:
