@@ -28,6 +28,11 @@ if(LV_WERROR)
     add_compile_options(-Werror)
 endif()
 
+# These follow values through the program; without the optimiser, or with a sanitizer's code in between, they guess.
+if(CMAKE_C_COMPILER_ID STREQUAL GNU AND (LV_SANITIZE OR NOT CMAKE_BUILD_TYPE STREQUAL Release))
+    add_compile_options(-Wno-maybe-uninitialized -Wno-format-truncation -Wno-stringop-overflow)
+endif()
+
 # Frame pointers stay, so that perf shows whole call chains of a running broker.
 add_compile_options(-fno-omit-frame-pointer -fno-plt)
 if(LV_MARCH)
