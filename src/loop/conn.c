@@ -130,11 +130,8 @@ static void unhook(struct lv_conn *c)
 {
     struct lv_conn_io *io = c->io;
 
-    if (io->poll != NULL) {
-        (void)uv_poll_stop(io->poll);
-        uv_close((uv_handle_t *)io->poll, on_poll_closed);
-        io->poll = NULL;
-    }
+    uv_close((uv_handle_t *)io->poll, on_poll_closed);
+    io->poll = NULL;
     lv_list_remove(&io->ready);
     lv_list_remove(&io->attention);
     lv_list_remove(&io->borrower);
@@ -172,41 +169,10 @@ enum lv_err lv_conn_open(struct lv_conn *c, struct lv_loop *loop, int fd,
     return LV_OK;
 }
 
-void lv_conn_detach(struct lv_conn *c)
-{
-    LV_ASSERT(c->loop->reading != c);
-    LV_ASSERT(!c->is_closing);
-    lv_conn_own_output(c);
-    unhook(c);
-    c->io->is_held = false;
-    c->loop = NULL;
-}
-
 static void attention(struct lv_conn *c)
 {
     if (!lv_list_linked(&c->io->attention))
         lv_list_push(&c->loop->attention, &c->io->attention);
-}
-
-enum lv_err lv_conn_attach(struct lv_conn *c, struct lv_loop *loop)
-{
-    struct lv_conn_io *io = c->io;
-    enum lv_err err = hook_in(c, loop);
-
-    if (err != LV_OK) {
-        c->loop = loop;
-        lv_list_push(&loop->conns, &io->all);
-        lv_stat_add(loop, LV_STAT_CONNS, 1);
-        lv_conn_fail(c, err);
-        return err;
-    }
-    if (io->state == LV_CONN_GONE || io->wants_input || io->wants_drained)
-        attention(c);
-    if (io->is_blocked)
-        poll_update(c);
-    else if (c->out_first != NULL)
-        lv_conn_mark_dirty(c);
-    return LV_OK;
 }
 
 /* ---- the end ---- */
@@ -222,8 +188,7 @@ void lv_conn_fail(struct lv_conn *c, enum lv_err why)
     io->state = LV_CONN_GONE;
     c->is_closing = true;
     c->out_at = c->out_end = NULL;
-    if (c->loop != NULL)
-        attention(c);
+    attention(c);
 }
 
 static void on_linger(struct lv_loop *loop, struct lv_timer *t)
@@ -254,17 +219,24 @@ void lv_conn_close(struct lv_conn *c, uint64_t linger_ms)
     poll_update(c);
 }
 
-static void tear_down(struct lv_conn *c)
+/* Closes the socket and frees all that the connection holds. It is not hooked into its loop any more. */
+static void release_all(struct lv_conn *c)
 {
     struct lv_conn_io *io = c->io;
 
     lv_out_drop(c);
-    unhook(c);
     (void)close(io->fd);
     lv_mem_free(io->carry, LV_TAG_CONN);
-    enum lv_err why = io->why;
     lv_mem_free(io, LV_TAG_CONN);
     c->io = NULL;
+}
+
+static void tear_down(struct lv_conn *c)
+{
+    enum lv_err why = c->io->why;
+
+    unhook(c);
+    release_all(c);
     c->ops->closed(c, why);
 }
 
@@ -275,6 +247,38 @@ void lv_conns_drop(struct lv_loop *loop)
             lv_conn_fail(IO_OF(link, all)->conn, LV_ECLOSED);
         lv_conns_attend(loop);
     }
+}
+
+/* ---- moving ---- */
+
+void lv_conn_detach(struct lv_conn *c)
+{
+    LV_ASSERT(c->loop->reading != c);
+    LV_ASSERT(!c->is_closing);
+    lv_conn_own_output(c);
+    unhook(c);
+    c->io->is_held = false;
+    c->loop = NULL;
+}
+
+enum lv_err lv_conn_attach(struct lv_conn *c, struct lv_loop *loop)
+{
+    struct lv_conn_io *io = c->io;
+    enum lv_err err = hook_in(c, loop);
+
+    if (err != LV_OK) {
+        c->loop = loop;
+        c->is_closing = true;
+        release_all(c);
+        return err;
+    }
+    if (io->state == LV_CONN_GONE || io->wants_input || io->wants_drained)
+        attention(c);
+    if (io->is_blocked)
+        poll_update(c);
+    else if (c->out_first != NULL)
+        lv_conn_mark_dirty(c);
+    return LV_OK;
 }
 
 /* ---- input ---- */

@@ -24,8 +24,9 @@ struct lv_conn_ops {
     void (*filled)(struct lv_conn *c, size_t n);
     /* Output was full (lv_conn_is_full) and has drained below half of the high mark. */
     void (*drained)(struct lv_conn *c);
-    /* The socket is gone: `why` is LV_OK after lv_conn_close, LV_ECLOSED when the peer closed, LV_EIO on errors. The
-     * last call; the owner frees the memory. */
+    /* The socket is gone: `why` is LV_OK after lv_conn_close, LV_ECLOSED when the peer closed or the loops stop, LV_EIO
+     * on errors, LV_ENOMEM, LV_EFULL when a whole read block was not enough for the owner to consume anything. The
+     * last call, from the deferred phase; the owner frees the memory. */
     void (*closed)(struct lv_conn *c, enum lv_err why);
 };
 
@@ -47,13 +48,17 @@ struct lv_conn {
     bool is_full, is_paused, is_closing;
 };
 
-/* Takes over the connected socket `fd` (made non-blocking, TCP_NODELAY). LV_ENOMEM, LV_EIO: fd is still the caller's. */
+/* Takes over the connected socket `fd` (made non-blocking, TCP_NODELAY). LV_ENOMEM, LV_EIO: fd is still the
+ * caller's. */
 enum lv_err lv_conn_open(struct lv_conn *c, struct lv_loop *loop, int fd,
                          const struct lv_conn_ops *ops) LV_MUST_USE;
-/* Writes what waits (up to `linger_ms`, 0: drop it), then closes and calls ops->closed. Idempotent. Later output is dropped. */
+/* Writes what waits, then closes and calls ops->closed. That takes at most `linger_ms` (0: what waits is dropped): our
+ * end is shut down, and what still comes is dropped until the peer closes, so that no reset overtakes the last
+ * bytes. Idempotent, allowed anywhere. Later output is dropped. */
 void lv_conn_close(struct lv_conn *c, uint64_t linger_ms);
 
-/* Stops calling ops->input (bytes already read are kept), or goes on in this turn's deferred phase. */
+/* Stops calling ops->input (bytes already read are kept), or goes on in this turn's deferred phase. While it is paused
+ * the peer's end goes unnoticed. */
 void lv_conn_pause(struct lv_conn *c);
 void lv_conn_resume(struct lv_conn *c);
 /* The next `n` input bytes go to `to` instead of the read block; called from within input, when input consumed

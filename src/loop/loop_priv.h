@@ -63,6 +63,7 @@ struct lv_loop {
     bool is_block_lent; /* some output points into it */
     size_t block_bytes, out_high_bytes;
     struct lv_out_pool pool;
+    struct lv_timer trim; /* gives the pool and the further blocks back; runs while there may be any */
     uint8_t trash[LV_OUT_RESERVE_MAX]; /* output of closed connections */
 
     /* mail */
@@ -77,6 +78,8 @@ struct lv_loop {
     /* the watchdog */
     const char *doing, *longest;
     lv_time_ms doing_since, longest_ms;
+    uint64_t slow_turns; /* since the last line in the log */
+    lv_time_ms slow_log_after;
 
     /* reclamation, rcu.c */
     bool is_offline;

@@ -3,6 +3,8 @@
 #include "os/log.h"
 #include "os/os.h"
 
+#define SLOW_LOG_EVERY_MS 1000u
+
 /* ---- the watchdog ---- */
 
 void lv_loop_doing(struct lv_loop *loop, const char *what)
@@ -34,9 +36,14 @@ static void watch_end(struct lv_loop *loop)
     if (LV_LIKELY(took_ns < LV_TURN_SLOW_MS * UINT64_C(1000000)))
         return;
     lv_stat_add(loop, LV_STAT_SLOW_TURNS, 1);
+    loop->slow_turns++;
     lv_loop_doing(loop, NULL);
+    if (loop->now < loop->slow_log_after)
+        return;
     lv_log(LOOP_TURN_SLOW, lv_log_u64(loop->index), lv_log_u64(took_ns / 1000000u),
-           lv_log_str(loop->longest), lv_log_u64(loop->longest_ms));
+           lv_log_str(loop->longest), lv_log_u64(loop->longest_ms), lv_log_u64(loop->slow_turns));
+    loop->slow_log_after = loop->now + SLOW_LOG_EVERY_MS;
+    loop->slow_turns = 0;
 }
 
 /* ---- the phases ---- */

@@ -9,6 +9,7 @@
 #include "loop/loop_priv.h"
 
 #define WRITE_PIECES_MAX 128
+#define TRIM_EVERY_MS 2000u
 
 void lv_out_seal(struct lv_conn *c)
 {
@@ -269,10 +270,28 @@ static void flush(struct lv_conn *c)
         lv_conn_drained(c);
 }
 
+/* Now and then everything that lies idle goes back to the heap; a busy loop fetches it again at no cost to speak of. */
+static void on_trim(struct lv_loop *loop, struct lv_timer *t)
+{
+    if (loop->is_block_lent || loop->block != 0) {
+        lv_timer_start(loop, t, 0, on_trim);
+        return;
+    }
+    lv_out_pool_trim(&loop->pool);
+    for (unsigned i = 1; i < LV_BLOCKS_MAX; i++) {
+        lv_mem_free(loop->blocks[i], LV_TAG_LOOP);
+        loop->blocks[i] = NULL;
+    }
+}
+
 void lv_conns_flush(struct lv_loop *loop)
 {
     struct lv_link due, *link;
 
+    if (lv_list_empty(&loop->dirty))
+        return;
+    if (!lv_timer_is_running(&loop->trim))
+        lv_timer_start(loop, &loop->trim, TRIM_EVERY_MS, on_trim);
     lv_list_init(&due);
     lv_list_splice(&due, &loop->dirty);
     while ((link = lv_list_pop(&due)) != NULL)

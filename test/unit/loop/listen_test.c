@@ -1,0 +1,188 @@
+/* Listening: addresses, and running out of descriptors. */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "loop/addr_priv.h"
+#include "loop/conn.h"
+#include "loop/loop.h"
+#include "lv_test.h"
+#include "os/log.h"
+
+LV_TEST(addresses_are_read)
+{
+    static const char *const good[] = { "127.0.0.1:0", "0.0.0.0:5672", "255.255.255.255:65535", "[::]:5672",
+                                        "[::1]:0", "[fe80::1]:1", "[::ffff:10.0.0.1]:5672" };
+    static const char *const bad[] = { "", ":", "5672", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
+                                       "127.0.0.1:-1", "127.0.0.1:5672x", "127.0.0.1: 5672", "::1:5672",
+                                       "[::1]", "[::1]:", "[::1", "[]:1", "[:1", "]:1", "localhost:5672",
+                                       "[127.0.0.1]:5672", "127.0.0.1:000001",
+                                       "1111111111111111111111111111111111111111111111111111111111111111:1" };
+    struct sockaddr_storage addr;
+    socklen_t len;
+
+    for (size_t i = 0; i < LV_ARRAY_LEN(good); i++)
+        CHECK_EQ(lv_addr_parse(good[i], &addr, &len), LV_OK);
+    for (size_t i = 0; i < LV_ARRAY_LEN(bad); i++)
+        CHECK_EQ(lv_addr_parse(bad[i], &addr, &len), LV_EINVAL);
+}
+
+/* ---- accepting ---- */
+
+struct host {
+    const char *address;
+    struct lv_listener *listener;
+    char bound[LV_ADDR_MAX];
+    unsigned accepted, wanted;
+    pthread_t client;
+    void *(*run_client)(void *host);
+};
+
+static void accepted(struct lv_loop *loop, int fd, void *ctx)
+{
+    struct host *h = ctx;
+
+    CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    close(fd);
+    if (++h->accepted != h->wanted)
+        return;
+    lv_listener_close(h->listener);
+    lv_loops_stop(lv_loop_all(loop));
+}
+
+static enum lv_err start(struct lv_loop *loop)
+{
+    struct host *h = lv_loop_owner(loop);
+    struct lv_listener *second;
+
+    CHECK_EQ(lv_listen(loop, h->address, accepted, h, &h->listener), LV_OK);
+    lv_listener_address(h->listener, h->bound);
+    CHECK_EQ(lv_listen(loop, h->bound, accepted, h, &second), LV_EIO); /* taken */
+    CHECK(second == NULL);
+    CHECK_EQ(pthread_create(&h->client, NULL, h->run_client, h), 0);
+    return LV_OK;
+}
+
+static int connect_to(const char *address)
+{
+    struct sockaddr_storage addr;
+    socklen_t len;
+
+    CHECK_EQ(lv_addr_parse(address, &addr, &len), LV_OK);
+    int fd = socket(addr.ss_family, SOCK_STREAM, 0);
+    CHECK(fd >= 0);
+    CHECK_EQ(connect(fd, (struct sockaddr *)&addr, len), 0);
+    return fd;
+}
+
+static void *connect_often(void *arg)
+{
+    struct host *h = arg;
+    char byte;
+
+    for (unsigned i = 0; i < h->wanted; i++) {
+        int fd = connect_to(h->bound);
+        CHECK(read(fd, &byte, 1) <= 0);
+        close(fd);
+    }
+    return NULL;
+}
+
+static void host(struct host *h)
+{
+    struct lv_loops_config config = { .count = 1, .owner = h, .start = start };
+    struct lv_loops *loops;
+
+    CHECK_EQ(lv_loops_new(&config, &loops), LV_OK);
+    CHECK_EQ(lv_loops_run(loops), LV_OK);
+    pthread_join(h->client, NULL);
+    lv_loops_free(loops);
+    CHECK_EQ(lv_mem_used(LV_TAG_LOOP), 0);
+}
+
+LV_TEST(accepts_on_ipv4)
+{
+    struct host h = { .address = "127.0.0.1:0", .wanted = 200, .run_client = connect_often };
+
+    host(&h);
+    CHECK(strncmp(h.bound, "127.0.0.1:", 10) == 0 && strcmp(h.bound, "127.0.0.1:0") != 0);
+}
+
+LV_TEST(accepts_on_ipv6)
+{
+    struct host h = { .address = "[::1]:0", .wanted = 20, .run_client = connect_often };
+    struct sockaddr_in6 addr = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    bool has_ipv6 = fd >= 0 && bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
+
+    close(fd);
+    if (!has_ipv6)
+        skip();
+    host(&h);
+    CHECK(strncmp(h.bound, "[::1]:", 6) == 0);
+}
+
+/* ---- no descriptor is left ---- */
+
+static void *connect_without_descriptors(void *arg)
+{
+    struct host *h = arg;
+    struct rlimit old, low;
+    char byte;
+    int fds[50];
+
+    for (int i = 0; i < 50; i++) { /* sockets first: connecting later needs no new descriptor */
+        fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+        CHECK(fds[i] >= 0);
+    }
+    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+    low = old;
+    low.rlim_cur = (rlim_t)fds[49] + 1;
+    int holes[16], hole_count = 0; /* and none is free below */
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+    while (hole_count < 16 && (holes[hole_count] = dup(0)) >= 0)
+        hole_count++;
+
+    struct sockaddr_storage addr;
+    socklen_t len;
+    CHECK_EQ(lv_addr_parse(h->bound, &addr, &len), LV_OK);
+    for (int i = 0; i < 49; i++) {
+        CHECK_EQ(connect(fds[i], (struct sockaddr *)&addr, len), 0);
+        CHECK(read(fds[i], &byte, 1) <= 0); /* refused, not left hanging */
+    }
+    while (hole_count > 0)
+        close(holes[--hole_count]);
+    CHECK_EQ(h->accepted, 0);
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
+    CHECK_EQ(connect(fds[49], (struct sockaddr *)&addr, len), 0);
+    CHECK(read(fds[49], &byte, 1) <= 0);
+    for (int i = 0; i < 50; i++)
+        close(fds[i]);
+    return NULL;
+}
+
+LV_TEST(out_of_descriptors_clients_are_refused_at_once)
+{
+    struct host h = { .address = "127.0.0.1:0", .wanted = 1, .run_client = connect_without_descriptors };
+    int log[2];
+    char text[65536];
+
+    CHECK_EQ(pipe(log), 0);
+    lv_log_set_fd(log[1]);
+    host(&h);
+    lv_log_set_fd(STDERR_FILENO);
+    close(log[1]);
+    ssize_t n = read(log[0], text, sizeof(text) - 1);
+    close(log[0]);
+    CHECK(n > 0);
+    text[n] = '\0';
+    CHECK(strstr(text, "[error] <loop-0> cannot accept connections address=127.0.0.1:") != NULL);
+    CHECK(strstr(text, "error=\"Too many open files\"") != NULL);
+    CHECK(n < 600); /* a line a second, not one for each */
+}
