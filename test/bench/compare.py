@@ -2,9 +2,10 @@
 """Leveret, the relay and RabbitMQ side by side: alternating runs, medians, ratios.
 
     compare.py [--runs 5] [--duration 5] [--only 16,fanout,footprint] [--contenders ...]
-               [--url name=amqp://...] [--out build/bench]
+               [--url name=amqp://...] [--out build/bench] [--doc docs/performance.md]
 
 Prints a table in Markdown and leaves it with every single figure in OUT/comparison.{md,json}.
+--doc also puts the table between the two marks of that page.
 Only one server works at a time: Leveret and the relay start anew for each run, RabbitMQ is stopped
 by signal while another is measured.
 """
@@ -52,6 +53,10 @@ class Results:
         values = self.rows.setdefault(metric.row, (metric, {}))[1]
         values.setdefault(contender, []).append(value)
         print(f"  {metric.row}: {contender} {value:,.1f} {metric.unit}", file=sys.stderr)
+
+    def contenders(self):
+        """Names in the order of their first figure."""
+        return list(dict.fromkeys(name for _, values in self.rows.values() for name in values))
 
     def medians(self):
         return [(metric, {name: statistics.median(values) for name, values in by_name.items()})
@@ -129,6 +134,18 @@ def machine():
     return f"{os.cpu_count()} × {model}, {memory_gib:.0f} GiB, Linux {platform.release()}"
 
 
+MARKS = ("<!-- figures: test/bench/compare.py --doc -->\n", "<!-- end of figures -->\n")
+
+
+def put_into(path, text):
+    """Replaces what stands between the marks of a page."""
+    with open(path, encoding="utf-8") as file:
+        before, rest = file.read().split(MARKS[0], 1)
+    after = rest.split(MARKS[1], 1)[1]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(before + MARKS[0] + "\n" + text + "\n" + MARKS[1] + after)
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
@@ -138,6 +155,7 @@ def arguments():
     parser.add_argument("--url", action="append", default=[], metavar="NAME=URL",
                         help="another broker that is already running")
     parser.add_argument("--out", default=os.path.join(ROOT, "build", "bench"))
+    parser.add_argument("--doc", metavar="FILE", help="page to put the table into")
     return parser.parse_args()
 
 
@@ -152,16 +170,18 @@ def main():
         for contender in usual + special:
             contender.close()
 
-    text = markdown(results.medians(), [c.name for c in usual + special])
-    heading = f"{machine()}; medians of {options.runs} alternating runs of {options.duration:g} s.\n\n"
+    text = (f"{machine()}; medians of {options.runs} alternating runs of {options.duration:g} s.\n\n"
+            + markdown(results.medians(), results.contenders()))
     os.makedirs(options.out, exist_ok=True)
     with open(os.path.join(options.out, "comparison.md"), "w", encoding="utf-8") as file:
-        file.write(heading + text)
+        file.write(text)
     with open(os.path.join(options.out, "comparison.json"), "w", encoding="utf-8") as file:
         json.dump({"machine": machine(), "runs": options.runs, "duration_s": options.duration,
                    "rows": {row: {"unit": metric.unit, "values": values}
                             for row, (metric, values) in results.rows.items()}}, file, indent=1)
-    print(heading + text, end="")
+    if options.doc:
+        put_into(options.doc, text)
+    print(text, end="")
 
 
 if __name__ == "__main__":

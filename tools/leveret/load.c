@@ -1,5 +1,6 @@
 #include "load.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
 
@@ -13,6 +14,14 @@
 #define TICK_NS 2000000
 #define STALL_NS (UINT64_C(20) * LV_NS) /* nothing moved for so long: it never will */
 #define UNLIMITED (INT64_MAX / 2)
+
+static volatile sig_atomic_t is_interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    is_interrupted = 1;
+}
 
 /* ---- counting ---- */
 
@@ -79,6 +88,11 @@ static bool look(struct lv_run *run, struct watch *watch)
 
     if (atomic_load(&run->is_over))
         return false;
+    if (is_interrupted) {
+        lv_fault_set(&fault, EX_TEMPFAIL, 0, "interrupted");
+        lv_run_fail(run, &fault);
+        return false;
+    }
     if (has_moved(&now, &watch->moved)) {
         watch->moved = now;
     } else if (now.at_ns > watch->moved.at_ns + STALL_NS) {
@@ -317,6 +331,10 @@ int lv_bench_load(const struct lv_bench_options *o)
     struct watch watch = { 0 };
     struct lv_fault fault = { 0 };
 
+    /* What was declared is removed also then; a second interrupt is taken at its word. */
+    sigaction(SIGINT,
+              &(struct sigaction){ .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND },
+              NULL);
     if (!lv_topology_open(&topology, o, &fault)) {
         fprintf(stderr, "leveret: %s\n", fault.text);
         return fault.code;
