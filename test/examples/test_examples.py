@@ -63,13 +63,17 @@ class Program:
         assert self.process.wait(5) == 0, lines
         return lines
 
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
             return self.process.wait(5)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.kill()
             raise
 
 
@@ -177,7 +181,7 @@ def test_hello_with_acknowledgement(classic):
     classic.run("hello_send.py")
     dies = classic.receive("hello_receive_ack.py")
     dies.expect(" [x] Received b'Hello World!'")
-    dies.process.kill()
+    dies.kill()
     lives = classic.receive("hello_receive_fair.py")
     lives.expect(" [x] Received b'Hello World!'", "ok")
 
@@ -191,7 +195,7 @@ def test_work_queue_takes_turns_and_loses_nothing(modern):
                       f" [x] Received 'task {number + 2}'", " [x] Done")
     modern.run("work_send.py", "long task ....")
     workers[0].expect(" [x] Received 'long task ....'")
-    workers[0].process.kill()
+    workers[0].kill()
     workers[1].expect(" [x] Received 'long task ....'")
 
 
