@@ -6,6 +6,7 @@
 """
 
 import difflib
+import glob
 import os
 import re
 
@@ -57,6 +58,9 @@ def test_every_difference_is_explained():
         listed = re.findall(r"^\| `([a-z0-9-]+)` \|", file.read(), re.M)
     assert len(listed) == len(set(listed))
     assert set(listed) == {s.differs for s in SCENARIOS if s.differs}
+    for name in glob.glob(os.path.join(HERE, "..", "wire", "test_*.py")):
+        with open(name, encoding="utf-8") as file:
+            assert set(re.findall(r'differs\("([a-z0-9-]+)"\)', file.read())) <= set(listed), name
 
 
 def test_enough_scenarios_with_titles_of_their_own():
