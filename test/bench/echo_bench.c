@@ -149,7 +149,8 @@ int main(int argc, char **argv)
     double seconds = (double)(lv_clock_ns() - began) * 1e-9, n = (double)b.messages;
     double user = (double)b.usage.ru_utime.tv_sec + (double)b.usage.ru_utime.tv_usec * 1e-6;
     double kernel = (double)b.usage.ru_stime.tv_sec + (double)b.usage.ru_stime.tv_usec * 1e-6;
-    printf("%zu bytes: %.2f M messages/s, %.2f GB/s; loop: %.0f %% busy, %.1f ns user and %.1f ns kernel a message\n",
+    printf("%zu bytes: %.2f M messages/s, %.2f GB/s; loop: %.0f %% busy, %.1f ns user and %.1f ns "
+           "kernel a message\n",
            bytes_each, n / seconds * 1e-6, n * (double)bytes_each / seconds * 1e-9,
            (user + kernel) / seconds * 100, user / n * 1e9, kernel / n * 1e9);
     for (int i = 0; i < 3; i++)
