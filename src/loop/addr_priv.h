@@ -8,7 +8,8 @@
 #include "loop/conn.h"
 
 /* LV_EINVAL: not an address. */
-enum lv_err lv_addr_parse(const char *text, struct sockaddr_storage *out, socklen_t *len) LV_MUST_USE;
+enum lv_err lv_addr_parse(const char *text, struct sockaddr_storage *out,
+                          socklen_t *len) LV_MUST_USE;
 /* An address of a socket; "unix" for a Unix socket, "" when it has none any more. */
 void lv_addr_local(int fd, char out[LV_ADDR_MAX]);
 void lv_addr_peer(int fd, char out[LV_ADDR_MAX]);

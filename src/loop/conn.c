@@ -27,7 +27,8 @@ static bool wants_bytes(const struct lv_conn *c)
 {
     const struct lv_conn_io *io = c->io;
 
-    return io->state == LV_CONN_LINGERING || (io->state == LV_CONN_OPEN && !c->is_paused && !io->is_held);
+    return io->state == LV_CONN_LINGERING ||
+           (io->state == LV_CONN_OPEN && !c->is_paused && !io->is_held);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -243,7 +244,7 @@ static void tear_down(struct lv_conn *c)
 void lv_conns_drop(struct lv_loop *loop)
 {
     while (!lv_list_empty(&loop->conns)) {
-        LV_LIST_FOR(link, &loop->conns)
+        LV_LIST_FOR (link, &loop->conns)
             lv_conn_fail(IO_OF(link, all)->conn, LV_ECLOSED);
         lv_conns_attend(loop);
     }

@@ -38,12 +38,12 @@ struct lv_conn {
     struct lv_loop *loop;
     const struct lv_conn_ops *ops;
     struct lv_conn_io *io;
-    uint8_t *out_at, *out_end; /* free room of the last output buffer */
-    size_t out_bytes;          /* waiting to be written */
+    uint8_t *out_at, *out_end;    /* free room of the last output buffer */
+    size_t out_bytes;             /* waiting to be written */
     uint64_t bytes_in, bytes_out; /* of the connection's life: heartbeats watch them */
-    struct lv_link dirty;      /* in the loop's list of connections to flush */
+    struct lv_link dirty;         /* in the loop's list of connections to flush */
     struct lv_out_seg *out_first, *out_last;
-    uint8_t *into;             /* lv_conn_read_into */
+    uint8_t *into; /* lv_conn_read_into */
     size_t into_bytes;
     bool is_full, is_paused, is_closing;
 };
@@ -74,7 +74,8 @@ static inline void lv_conn_wrote(struct lv_conn *c, size_t n);
 void lv_conn_write(struct lv_conn *c, struct lv_bytes b);
 /* Appends without a copy; `release(owner)` runs on this loop exactly once, after the last byte left or the
  * connection closed. Takes one reference of owner, whatever that is. */
-void lv_conn_write_ref(struct lv_conn *c, struct lv_bytes b, void *owner, void (*release)(void *owner));
+void lv_conn_write_ref(struct lv_conn *c, struct lv_bytes b, void *owner,
+                       void (*release)(void *owner));
 /* Appends without a copy bytes of the loop's current read block (what input was given); if they could not be
  * written at the turn's end they are copied then. */
 void lv_conn_write_borrowed(struct lv_conn *c, struct lv_bytes b);

@@ -16,21 +16,21 @@ struct lv_conn_io {
     struct lv_conn *conn;
     uv_poll_t *poll; /* freed by libuv's close callback, so on its own; NULL while detached */
     int fd;
-    enum lv_err why;          /* for ops->closed */
+    enum lv_err why; /* for ops->closed */
     enum lv_conn_state state;
-    uint8_t events;           /* what the poll waits for */
-    uint8_t out_class;        /* size of its next output buffer */
-    bool is_blocked;          /* the socket took no more: wait until it is writable */
-    bool is_broken;           /* libuv saw an error: read until it shows */
-    bool is_held;             /* not polled for input while mail overflows */
-    bool has_shut;            /* our end is shut down */
-    bool wants_input;         /* deferred: bytes kept while paused, or polling to go on */
-    bool wants_drained;       /* deferred: ops->drained */
+    uint8_t events;     /* what the poll waits for */
+    uint8_t out_class;  /* size of its next output buffer */
+    bool is_blocked;    /* the socket took no more: wait until it is writable */
+    bool is_broken;     /* libuv saw an error: read until it shows */
+    bool is_held;       /* not polled for input while mail overflows */
+    bool has_shut;      /* our end is shut down */
+    bool wants_input;   /* deferred: bytes kept while paused, or polling to go on */
+    bool wants_drained; /* deferred: ops->drained */
     struct lv_link ready, attention, borrower, all; /* in the loop's lists of those names */
-    uint8_t *carry;           /* input not consumed yet; NULL: none */
+    uint8_t *carry;                                 /* input not consumed yet; NULL: none */
     size_t carry_bytes;
-    struct lv_out_buf *buf;   /* the buffer being filled, one reference; NULL: none */
-    size_t turn_bytes;        /* output since it last ran empty */
+    struct lv_out_buf *buf; /* the buffer being filled, one reference; NULL: none */
+    size_t turn_bytes;      /* output since it last ran empty */
     struct lv_timer linger;
 };
 

@@ -24,7 +24,7 @@ struct lv_listener {
     void *ctx;
     int fd;
     int reserve; /* given up for a moment when descriptors run out, to refuse a client and not let it hang */
-    uint64_t refused;      /* since the last line in the log */
+    uint64_t refused; /* since the last line in the log */
     lv_time_ms log_after;
     char address[LV_ADDR_MAX];
 };
@@ -39,7 +39,8 @@ static void log_refused(struct lv_listener *l, int error)
     l->refused++;
     if (l->loop->now < l->log_after)
         return;
-    lv_log(ACCEPT_FAILED, lv_log_str(l->address), lv_log_str(strerrordesc_np(error)), lv_log_u64(l->refused));
+    lv_log(ACCEPT_FAILED, lv_log_str(l->address), lv_log_str(strerrordesc_np(error)),
+           lv_log_u64(l->refused));
     l->log_after = l->loop->now + LOG_EVERY_MS;
     l->refused = 0;
 }

@@ -27,12 +27,13 @@ struct lv_mail {
 };
 
 struct lv_loops_config {
-    unsigned count;   /* 1..LV_LOOPS_MAX; 0: one per processor this process may use */
-    void *owner;      /* handed back by lv_loop_owner() */
+    unsigned count;          /* 1..LV_LOOPS_MAX; 0: one per processor this process may use */
+    void *owner;             /* handed back by lv_loop_owner() */
     size_t read_block_bytes; /* size of the shared read block; 0: 256 KiB */
     size_t out_high_bytes;   /* a connection with more output than this is full; 0: 256 KiB */
-    enum lv_err (*start)(struct lv_loop *loop); /* on the loop's own thread, before its first turn; may be NULL */
-    void (*stop)(struct lv_loop *loop);         /* on the loop's own thread, after its last turn; may be NULL */
+    enum lv_err (*start)(
+        struct lv_loop *loop); /* on the loop's own thread, before its first turn; may be NULL */
+    void (*stop)(struct lv_loop *loop); /* on the loop's own thread, after its last turn; may be NULL */
     void (*mail)(struct lv_loop *loop, unsigned from, const struct lv_mail *m);
     void (*turn_end)(struct lv_loop *loop); /* after mail and timers, before the flush; may be NULL */
 };
@@ -76,7 +77,8 @@ void lv_loop_defer(struct lv_loop *loop, struct lv_task *task); /* already defer
 struct lv_timer {
     struct lv_link link; /* zeroed is a valid stopped timer */
     lv_time_ms due;
-    void (*fire)(struct lv_loop *loop, struct lv_timer *t); /* may start or stop any timer, free its own memory */
+    void (*fire)(struct lv_loop *loop,
+                 struct lv_timer *t); /* may start or stop any timer, free its own memory */
 };
 /* (Re)starts. */
 void lv_timer_start(struct lv_loop *loop, struct lv_timer *t, uint64_t delay_ms,
@@ -101,6 +103,7 @@ struct lv_loop_stats {
     uint64_t busy_ns; /* time not spent waiting for I/O */
     uint64_t conns;
 };
-void lv_loop_stats(const struct lv_loop *loop, struct lv_loop_stats *out); /* any thread: a momentary view */
+void lv_loop_stats(const struct lv_loop *loop,
+                   struct lv_loop_stats *out); /* any thread: a momentary view */
 
 #endif

@@ -17,8 +17,9 @@
 #include "loop/out_priv.h"
 #include "loop/wheel_priv.h"
 
-#define LV_BLOCKS_MAX 8u              /* read blocks lent out in one turn before borrowers are flushed */
-#define LV_TURN_READ_BYTES 1048576u   /* read in one turn, all connections; the others wait for the next */
+#define LV_BLOCKS_MAX 8u /* read blocks lent out in one turn before borrowers are flushed */
+#define LV_TURN_READ_BYTES \
+    1048576u /* read in one turn, all connections; the others wait for the next */
 #define LV_WRITE_BUDGET_BYTES 1048576u /* written to one connection in one turn */
 
 struct lv_mailbox; /* mail.c */
@@ -59,7 +60,7 @@ struct lv_loop {
     struct lv_link conns;     /* all */
     struct lv_conn *reading;  /* whose input is being called */
     uint8_t *blocks[LV_BLOCKS_MAX];
-    unsigned block;    /* the current one */
+    unsigned block;     /* the current one */
     bool is_block_lent; /* some output points into it */
     size_t block_bytes, out_high_bytes;
     struct lv_out_pool pool;
@@ -106,7 +107,7 @@ struct lv_loop {
 struct lv_loops {
     struct lv_loops_config config;
     unsigned count;
-    _Atomic int failed; /* first error of a start hook */
+    _Atomic int failed;        /* first error of a start hook */
     uv_sem_t gate;             /* threads wait here until all are made */
     bool is_running;           /* said before the gate opens */
     pthread_barrier_t barrier; /* the stop is done in step */

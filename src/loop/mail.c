@@ -16,8 +16,8 @@
 
 CK_RING_PROTOTYPE(mail, lv_mail)
 
-#define RING_MAIL_MAX 1024u      /* in one ring */
-#define RINGS_MAIL_MAX 65536u    /* in all rings of a loop */
+#define RING_MAIL_MAX 1024u   /* in one ring */
+#define RINGS_MAIL_MAX 65536u /* in all rings of a loop */
 #define RING_MAIL_MIN 64u
 #define CHUNK_MAIL 252u
 #define EARLY_WAKE_MAIL 256u /* a sleeping receiver is woken before the turn ends */
@@ -33,7 +33,7 @@ struct lv_mailbox {
     /* sender's */
     struct chunk *over, *over_last; /* what found the ring full */
     unsigned unwoken;               /* posted since the receiver was last woken */
-    char pad[64]; /* the line above is the sender's, the next one shared */
+    char pad[64];                   /* the line above is the sender's, the next one shared */
     _Atomic bool is_sender_waiting;
     struct lv_mail slots[];
 };

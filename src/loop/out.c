@@ -50,7 +50,7 @@ struct lv_out_buf *lv_out_buf_copy(struct lv_out_pool *pool, const uint8_t *ptr,
     unsigned class = 0;
 
     while (class < LV_OUT_CLASSES && class_bytes[class] < len)
-        class++;
+        class ++;
     if (class < LV_OUT_CLASSES)
         buf = lv_out_buf_get(pool, class);
     else
@@ -68,7 +68,8 @@ void lv_out_buf_unref(struct lv_out_pool *pool, struct lv_out_buf *buf)
     if (--buf->refs != 0)
         return;
     unsigned class = buf->class;
-    if (class == LV_OUT_CLASSES || (pool->buf_count[class] + 1) * class_bytes[class] > POOL_BYTES_MAX) {
+    if (class == LV_OUT_CLASSES ||
+        (pool->buf_count[class] + 1) * class_bytes[class] > POOL_BYTES_MAX) {
         lv_mem_free(buf, LV_TAG_CONN);
         return;
     }
@@ -105,7 +106,7 @@ void lv_out_seg_put(struct lv_out_pool *pool, struct lv_out_seg *seg)
 
 void lv_out_pool_trim(struct lv_out_pool *pool)
 {
-    for (unsigned class = 0; class < LV_OUT_CLASSES; class++) {
+    for (unsigned class = 0; class < LV_OUT_CLASSES; class ++) {
         struct lv_out_buf *buf;
         while ((buf = pool->bufs[class]) != NULL) {
             pool->bufs[class] = buf->next;

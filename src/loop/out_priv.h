@@ -11,7 +11,8 @@
 
 #include "base/err.h"
 
-#define LV_OUT_CLASSES 4u /* sizes of buffers: a connection moves up while it fills them, down while it does not */
+#define LV_OUT_CLASSES \
+    4u /* sizes of buffers: a connection moves up while it fills them, down while it does not */
 
 struct lv_out_buf {
     struct lv_out_buf *next; /* in the pool */
@@ -45,7 +46,8 @@ struct lv_out_pool {
 /* A buffer of that class with one reference; NULL without memory. */
 struct lv_out_buf *lv_out_buf_get(struct lv_out_pool *pool, unsigned class) LV_MUST_USE;
 /* One that holds a copy of `len` bytes. */
-struct lv_out_buf *lv_out_buf_copy(struct lv_out_pool *pool, const uint8_t *ptr, size_t len) LV_MUST_USE;
+struct lv_out_buf *lv_out_buf_copy(struct lv_out_pool *pool, const uint8_t *ptr,
+                                   size_t len) LV_MUST_USE;
 void lv_out_buf_unref(struct lv_out_pool *pool, struct lv_out_buf *buf);
 size_t lv_out_class_bytes(unsigned class);
 struct lv_out_seg *lv_out_seg_get(struct lv_out_pool *pool) LV_MUST_USE;

@@ -122,7 +122,8 @@ void lv_rcu_turn_begin(struct lv_loop *loop)
             lv_timer_start(loop, &loop->reap, 0, look_again);
         }
     }
-    if (loop->reaped == NULL && LV_UNLIKELY(atomic_load_explicit(&loop->graced, memory_order_relaxed) != NULL)) {
+    if (loop->reaped == NULL &&
+        LV_UNLIKELY(atomic_load_explicit(&loop->graced, memory_order_relaxed) != NULL)) {
         r = loop->reaped = atomic_exchange(&loop->graced, NULL);
         r->mark = atomic_fetch_add(&loops->mail_clock, 1) + 1;
         for (unsigned i = 0; i < loops->count; i++)
@@ -135,7 +136,8 @@ void lv_rcu_turn_begin(struct lv_loop *loop)
 /* Asked after the loop has said that it sleeps, so that either this is seen here or the loop is woken. */
 bool lv_rcu_has_work(const struct lv_loop *loop)
 {
-    return (loop->reaped == NULL && atomic_load_explicit(&loop->graced, memory_order_relaxed) != NULL) ||
+    return (loop->reaped == NULL &&
+            atomic_load_explicit(&loop->graced, memory_order_relaxed) != NULL) ||
            atomic_load_explicit(&loop->all->mail_clock, memory_order_relaxed) != loop->mail_clock;
 }
 

@@ -21,15 +21,15 @@ void AnnotateIgnoreWritesEnd(const char *file, int line);
 
 #define lv_tsan_acquire(addr) __tsan_acquire(addr)
 #define lv_tsan_release(addr) __tsan_release(addr)
-#define lv_tsan_ignore_begin()                       \
-    do {                                             \
-        AnnotateIgnoreReadsBegin(__FILE__, __LINE__); \
+#define lv_tsan_ignore_begin()                         \
+    do {                                               \
+        AnnotateIgnoreReadsBegin(__FILE__, __LINE__);  \
         AnnotateIgnoreWritesBegin(__FILE__, __LINE__); \
     } while (0)
-#define lv_tsan_ignore_end()                       \
-    do {                                           \
+#define lv_tsan_ignore_end()                         \
+    do {                                             \
         AnnotateIgnoreWritesEnd(__FILE__, __LINE__); \
-        AnnotateIgnoreReadsEnd(__FILE__, __LINE__); \
+        AnnotateIgnoreReadsEnd(__FILE__, __LINE__);  \
     } while (0)
 #else
 #define lv_tsan_acquire(addr) ((void)(addr))

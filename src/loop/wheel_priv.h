@@ -5,12 +5,13 @@
 
 #define LV_WHEEL_BITS 6u
 #define LV_WHEEL_SLOTS (1u << LV_WHEEL_BITS)
-#define LV_WHEEL_LEVELS 4u /* 64^4 ticks: 9.7 days; later timers wait in the last level and go round again */
+#define LV_WHEEL_LEVELS \
+    4u /* 64^4 ticks: 9.7 days; later timers wait in the last level and go round again */
 #define LV_WHEEL_NEVER UINT64_MAX
 
 struct lv_wheel {
-    uint64_t tick;                       /* all timers due at or before it have fired */
-    uint64_t occupied[LV_WHEEL_LEVELS];  /* bit per slot; may be set for an empty one (lv_timer_stop) */
+    uint64_t tick;                      /* all timers due at or before it have fired */
+    uint64_t occupied[LV_WHEEL_LEVELS]; /* bit per slot; may be set for an empty one (lv_timer_stop) */
     struct lv_link slot[LV_WHEEL_LEVELS][LV_WHEEL_SLOTS];
 };
 

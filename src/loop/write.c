@@ -22,7 +22,8 @@ void lv_out_seal(struct lv_conn *c)
     c->out_at = c->out_end = NULL;
 }
 
-static struct lv_out_seg *append(struct lv_conn *c, enum lv_seg_kind kind, const uint8_t *ptr, size_t len)
+static struct lv_out_seg *append(struct lv_conn *c, enum lv_seg_kind kind, const uint8_t *ptr,
+                                 size_t len)
 {
     struct lv_out_seg *seg = lv_out_seg_get(&c->loop->pool);
 
@@ -107,7 +108,8 @@ void lv_conn_write(struct lv_conn *c, struct lv_bytes b)
     }
 }
 
-void lv_conn_write_ref(struct lv_conn *c, struct lv_bytes b, void *owner, void (*release)(void *owner))
+void lv_conn_write_ref(struct lv_conn *c, struct lv_bytes b, void *owner,
+                       void (*release)(void *owner))
 {
     struct lv_out_seg *seg = NULL;
 
@@ -198,7 +200,8 @@ static int gather(struct lv_conn *c, struct iovec *iov, size_t budget, size_t *b
     int n = 0;
 
     *bytes = 0;
-    for (struct lv_out_seg *s = c->out_first; s != NULL && n < WRITE_PIECES_MAX && *bytes < budget; s = s->next) {
+    for (struct lv_out_seg *s = c->out_first; s != NULL && n < WRITE_PIECES_MAX && *bytes < budget;
+         s = s->next) {
         if (s->len == 0)
             continue;
         iov[n++] = (struct iovec){ (void *)(uintptr_t)s->ptr, s->len };

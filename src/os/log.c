@@ -90,7 +90,8 @@ static void put_time(struct line *l)
 static bool is_bare(struct lv_bytes b)
 {
     for (size_t i = 0; i < b.len; i++)
-        if (b.ptr[i] <= ' ' || b.ptr[i] == '"' || b.ptr[i] == '\\' || b.ptr[i] == '=' || b.ptr[i] == 0x7F)
+        if (b.ptr[i] <= ' ' || b.ptr[i] == '"' || b.ptr[i] == '\\' || b.ptr[i] == '=' ||
+            b.ptr[i] == 0x7F)
             return false;
     return b.len != 0;
 }

@@ -59,13 +59,13 @@ static inline struct lv_log_value lv_log_str(const char *s)
 }
 
 /* Writes the line `id` of log.def with one value for each of its fields (checked when compiled). */
-#define lv_log(id, ...)                                                                            \
-    do {                                                                                           \
-        const struct lv_log_value lv_log_values_[] = { lv_log_u64(0), ##__VA_ARGS__ };             \
-        _Static_assert(sizeof(lv_log_values_) / sizeof(struct lv_log_value) - 1 ==                 \
-                           (size_t)LV_LOG_FIELDS_##id,                                             \
-                       "one value for each field in log.def");                                     \
-        lv_log_write(LV_LOG_##id, lv_log_values_ + 1);                                             \
+#define lv_log(id, ...)                                                                \
+    do {                                                                               \
+        const struct lv_log_value lv_log_values_[] = { lv_log_u64(0), ##__VA_ARGS__ }; \
+        _Static_assert(sizeof(lv_log_values_) / sizeof(struct lv_log_value) - 1 ==     \
+                           (size_t)LV_LOG_FIELDS_##id,                                 \
+                       "one value for each field in log.def");                         \
+        lv_log_write(LV_LOG_##id, lv_log_values_ + 1);                                 \
     } while (0)
 void lv_log_write(enum lv_log_id id, const struct lv_log_value *values);
 

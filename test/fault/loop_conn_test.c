@@ -124,7 +124,8 @@ static void *run_peer(void *arg)
     size_t sent = 0;
 
     CHECK_EQ(pthread_create(&reader, NULL, read_echo, s), 0);
-    while (sent < TOTAL && send(s->peer_fd, piece, sizeof(piece), MSG_NOSIGNAL) == (ssize_t)sizeof(piece))
+    while (sent < TOTAL &&
+           send(s->peer_fd, piece, sizeof(piece), MSG_NOSIGNAL) == (ssize_t)sizeof(piece))
         sent += sizeof(piece);
     shutdown(s->peer_fd, SHUT_WR);
     pthread_join(reader, NULL);
@@ -136,8 +137,9 @@ static void *run_peer(void *arg)
 static bool play(uint64_t fail_at)
 {
     struct scene s = { .fail_at = fail_at };
-    struct lv_loops_config config = { .count = 1, .owner = &s, .start = start, .read_block_bytes = 16384,
-                                      .out_high_bytes = 32768 };
+    struct lv_loops_config config = {
+        .count = 1, .owner = &s, .start = start, .read_block_bytes = 16384, .out_high_bytes = 32768
+    };
     pthread_t peer;
     int fds[2];
 

@@ -79,7 +79,7 @@ static void on_closed(struct lv_conn *c, enum lv_err why)
 
     s->closed++;
     s->why = why;
-    lv_conn_close(c, 0);   /* too late, and harmless */
+    lv_conn_close(c, 0); /* too late, and harmless */
     lv_conn_close(c, 100);
     lv_timer_stop(&s->timer);
     lv_loops_stop(s->loops);
@@ -149,8 +149,11 @@ static void play(struct scene *s, const struct script *script)
 {
     struct owner *owner = calloc(1, sizeof(*owner));
     struct lv_loops_config config = { .count = script->loops != 0 ? script->loops : 1,
-                                      .owner = s, .start = start, .mail = on_mail,
-                                      .read_block_bytes = 65536, .out_high_bytes = 65536 };
+                                      .owner = s,
+                                      .start = start,
+                                      .mail = on_mail,
+                                      .read_block_bytes = 65536,
+                                      .out_high_bytes = 65536 };
     pthread_t peer;
     int fds[2];
 
@@ -319,7 +322,9 @@ static size_t say_goodbye(struct scene *s, struct lv_bytes in)
 
 LV_TEST(last_words_survive_unread_input)
 {
-    static const struct script script = { .is_tcp = true, .input = say_goodbye, .peer = peer_floods_then_reads };
+    static const struct script script = { .is_tcp = true,
+                                          .input = say_goodbye,
+                                          .peer = peer_floods_then_reads };
     struct scene s = { .why = LV_EIO };
 
     play(&s, &script);
@@ -398,7 +403,9 @@ static void fill_up(struct scene *s)
 
 LV_TEST(drained_is_told_once_each_time)
 {
-    static const struct script script = { .opened = fill_up, .drained = fill_up, .peer = peer_reads_all };
+    static const struct script script = { .opened = fill_up,
+                                          .drained = fill_up,
+                                          .peer = peer_reads_all };
     struct scene s = { .why = LV_EIO };
 
     play(&s, &script);
@@ -442,7 +449,8 @@ static void resume_often(struct scene *s)
 
 LV_TEST(pausing_loses_nothing)
 {
-    static const struct script script = { .input = take_some_and_pause, .timer = resume_often,
+    static const struct script script = { .input = take_some_and_pause,
+                                          .timer = resume_often,
                                           .peer = peer_sends_pattern };
     struct scene s = { .why = LV_OK };
 
@@ -545,7 +553,9 @@ static void peer_sends_bodies(struct scene *s)
 
 LV_TEST(bodies_go_straight_to_their_place)
 {
-    static const struct script script = { .input = read_bodies, .filled = body_filled, .peer = peer_sends_bodies };
+    static const struct script script = { .input = read_bodies,
+                                          .filled = body_filled,
+                                          .peer = peer_sends_bodies };
     static const size_t pieces[] = { 100, 3000, 1000000 };
 
     for (size_t i = 0; i < LV_ARRAY_LEN(pieces); i++) {
@@ -634,8 +644,9 @@ static void peer_sends_and_checks(struct scene *s)
 
 LV_TEST(a_connection_moves_between_loops_under_load)
 {
-    static const struct script script = { .input = echo_and_hop, .peer = peer_sends_and_checks,
-                                          .mail = arrive, .loops = 2 };
+    static const struct script script = {
+        .input = echo_and_hop, .peer = peer_sends_and_checks, .mail = arrive, .loops = 2
+    };
     struct scene s = { .why = LV_OK };
 
     memset(hops, 0, sizeof(hops));

@@ -76,10 +76,13 @@ static void *send_all(void *arg)
 }
 
 /* Sends 2.1 MB and checks that the same comes back; a slow reader makes output pile up. */
-static void echo_case(size_t grain, bool is_slow, void (*write_fn)(struct lv_conn *, struct lv_bytes))
+static void echo_case(size_t grain, bool is_slow,
+                      void (*write_fn)(struct lv_conn *, struct lv_bytes))
 {
     struct world w = { .echo = calloc(1, sizeof(struct echo)) };
-    struct lv_loops_config config = { .count = 1, .owner = &w, .start = start, .out_high_bytes = 65536 };
+    struct lv_loops_config config = {
+        .count = 1, .owner = &w, .start = start, .out_high_bytes = 65536
+    };
     uint8_t buf[65536];
     uint32_t at = 0;
     int fds[2];
@@ -111,8 +114,23 @@ static void echo_case(size_t grain, bool is_slow, void (*write_fn)(struct lv_con
     CHECK_EQ(lv_mem_used(LV_TAG_LOOP), 0);
 }
 
-LV_TEST(echoes_what_it_gets) { echo_case(1, false, lv_conn_write); }
-LV_TEST(keeps_what_was_not_consumed) { echo_case(977, false, lv_conn_write); }
-LV_TEST(slow_reader_stops_the_writer) { echo_case(1, true, lv_conn_write); }
-LV_TEST(borrowed_bytes_arrive) { echo_case(1, false, lv_conn_write_borrowed); }
-LV_TEST(borrowed_bytes_outlive_the_block_of_a_slow_reader) { echo_case(31, true, lv_conn_write_borrowed); }
+LV_TEST(echoes_what_it_gets)
+{
+    echo_case(1, false, lv_conn_write);
+}
+LV_TEST(keeps_what_was_not_consumed)
+{
+    echo_case(977, false, lv_conn_write);
+}
+LV_TEST(slow_reader_stops_the_writer)
+{
+    echo_case(1, true, lv_conn_write);
+}
+LV_TEST(borrowed_bytes_arrive)
+{
+    echo_case(1, false, lv_conn_write_borrowed);
+}
+LV_TEST(borrowed_bytes_outlive_the_block_of_a_slow_reader)
+{
+    echo_case(31, true, lv_conn_write_borrowed);
+}

@@ -63,7 +63,9 @@ static void post_burst(struct lv_loop *loop)
 LV_TEST(mail_keeps_its_order_through_full_rings)
 {
     struct post_office *p = calloc(1, sizeof(*p));
-    struct lv_loops_config config = { .count = LOOPS, .owner = p, .mail = got_mail, .turn_end = post_burst };
+    struct lv_loops_config config = {
+        .count = LOOPS, .owner = p, .mail = got_mail, .turn_end = post_burst
+    };
     struct lv_loops *loops;
 
     p->each = 200000;

@@ -36,7 +36,9 @@ static const char *after_time(const char *line)
 
     for (size_t i = 0; i < sizeof(form) - 1; i++) {
         bool is_digit = line[i] >= '0' && line[i] <= '9';
-        CHECK(form[i] == '0' ? is_digit : form[i] == '+' ? line[i] == '+' || line[i] == '-' : line[i] == form[i]);
+        CHECK(form[i] == '0'   ? is_digit
+              : form[i] == '+' ? line[i] == '+' || line[i] == '-'
+                               : line[i] == form[i]);
     }
     return line + sizeof(form) - 1;
 }
@@ -44,7 +46,8 @@ static const char *after_time(const char *line)
 LV_TEST(a_line_has_time_level_thread_text_and_fields)
 {
     begin();
-    lv_log(ACCEPT_FAILED, lv_log_str("127.0.0.1:5672"), lv_log_str("Too many open files"), lv_log_u64(7));
+    lv_log(ACCEPT_FAILED, lv_log_str("127.0.0.1:5672"), lv_log_str("Too many open files"),
+           lv_log_u64(7));
     CHECK_STR(after_time(end()), " [error] <main> cannot accept connections address=127.0.0.1:5672 "
                                  "error=\"Too many open files\" refused=7\n");
 }
@@ -52,11 +55,14 @@ LV_TEST(a_line_has_time_level_thread_text_and_fields)
 LV_TEST(values_cannot_forge_a_line)
 {
     begin();
-    lv_log(ACCEPT_FAILED, lv_log_str("a\n2026 [error] b"), lv_log_str("\"\\\x7f\x01"), lv_log_u64(0));
-    CHECK_STR(after_time(end()), " [error] <main> cannot accept connections address=\"a\\x0a2026 [error] b\" "
-                                 "error=\"\\\"\\\\\\x7f\\x01\" refused=0\n");
+    lv_log(ACCEPT_FAILED, lv_log_str("a\n2026 [error] b"), lv_log_str("\"\\\x7f\x01"),
+           lv_log_u64(0));
+    CHECK_STR(after_time(end()),
+              " [error] <main> cannot accept connections address=\"a\\x0a2026 [error] b\" "
+              "error=\"\\\"\\\\\\x7f\\x01\" refused=0\n");
     begin();
-    lv_log(ACCEPT_FAILED, lv_log_str(NULL), lv_log_bytes((struct lv_bytes){ NULL, 0 }), lv_log_u64(0));
+    lv_log(ACCEPT_FAILED, lv_log_str(NULL), lv_log_bytes((struct lv_bytes){ NULL, 0 }),
+           lv_log_u64(0));
     CHECK(strstr(end(), "address=\"\" error=\"\" refused=0\n") != NULL);
 }
 
@@ -66,7 +72,8 @@ LV_TEST(a_long_line_is_cut)
 
     memset(lots, 'x', 100000);
     begin();
-    lv_log(ACCEPT_FAILED, lv_log_bytes(lv_bytes(lots, 100000)), lv_log_str("never seen"), lv_log_u64(0));
+    lv_log(ACCEPT_FAILED, lv_log_bytes(lv_bytes(lots, 100000)), lv_log_str("never seen"),
+           lv_log_u64(0));
     end();
     CHECK_EQ(strlen(text), LV_LOG_LINE_MAX);
     CHECK_EQ(text[LV_LOG_LINE_MAX - 1], '\n');
@@ -83,10 +90,12 @@ LV_TEST(lines_below_the_level_are_dropped)
     CHECK(!lv_log_level_parse("loud", &level));
     begin();
     lv_log_set_level(LV_LOG_ERROR);
-    lv_log(LOOP_TURN_SLOW, lv_log_u64(0), lv_log_u64(99), lv_log_str("x"), lv_log_u64(98), lv_log_u64(1));
+    lv_log(LOOP_TURN_SLOW, lv_log_u64(0), lv_log_u64(99), lv_log_str("x"), lv_log_u64(98),
+           lv_log_u64(1));
     lv_log(LOOP_NO_MEMORY, lv_log_u64(3), lv_log_u64(64));
     lv_log_set_level(LV_LOG_INFO);
-    CHECK_STR(after_time(end()), " [error] <main> no memory for mail between loops loop=3 bytes=64\n");
+    CHECK_STR(after_time(end()),
+              " [error] <main> no memory for mail between loops loop=3 bytes=64\n");
 }
 
 static void *log_a_lot(void *name)
