@@ -100,7 +100,7 @@ static void check_string(struct lv_call *call, const struct argument *a, const s
             fail_arg(call, a->name, "invalid_overflow");
         return;
     }
-    if (strncmp(a->name, "x-dead-letter-", 14) == 0) {
+    if (strcmp(a->name, "x-dead-letter-exchange") == 0) {
         lv_call_fail(call, 406, "invalid type '%s' for arg '%s' in %s", lv_value_type_name(v), a->name,
                      lv_rs(rs, sizeof(rs), "queue", call->name, call->vhost));
         return;

@@ -277,7 +277,7 @@ void lv_queue_declare(struct lv_call *call)
         lv_call_finish(shard, call);
         return;
     }
-    if (call->name.len == 0)
+    if (call->name.len == 0 && !call->passive)
         make_name(call);
     declare(shard, call);
 }

@@ -187,7 +187,7 @@ static struct lv_headers_rule *rule_new(const struct lv_binding *b, enum lv_matc
     struct lv_field field;
     rule->dest = b->dest;
     rule->is_any = lv_match_is_any(m);
-    while (lv_table_next(&at, &field))
+    while (lv_match_next(&at, &field))
         if (lv_match_counts(m, field.name))
             rule->tests[rule->count++] =
                 (struct test){ .rule = rule, .name_hash = lv_hash(field.name, 0), .field = field };
@@ -338,7 +338,7 @@ static enum lv_err scan_fill(struct lv_headers_scan *scan, struct lv_bytes heade
     scan->count = 0;
     if (count == 0)
         return LV_OK;
-    for (struct lv_rd at = lv_rd(headers); lv_table_next(&at, &field);) {
+    for (struct lv_rd at = lv_rd(headers); lv_match_next(&at, &field);) {
         uint64_t hash = lv_hash(field.name, 0);
         uint32_t *slot = scan_slot(scan, field.name, hash);
         if (*slot == 0)

@@ -79,13 +79,26 @@ bool lv_match_counts(enum lv_match m, struct lv_bytes name)
     return !lv_bytes_has_prefix(name, LV_BYTES_LIT("x-"));
 }
 
+bool lv_match_next(struct lv_rd *at, struct lv_field *out)
+{
+    struct lv_value *v = &out->value;
+
+    if (!lv_table_next(at, out))
+        return false;
+    if (v->kind == LV_KIND_FLOAT && v->f >= -0x1p53 && v->f <= 0x1p53 && v->f == (double)(int64_t)v->f) {
+        v->kind = LV_KIND_INT;
+        v->i = (int64_t)v->f;
+    }
+    return true;
+}
+
 static bool header_holds(const struct lv_field *wanted, struct lv_bytes headers)
 {
     struct lv_rd at = lv_rd(headers);
     struct lv_field header;
     bool holds = false;
 
-    while (headers.len != 0 && lv_table_next(&at, &header))
+    while (headers.len != 0 && lv_match_next(&at, &header))
         if (lv_bytes_eq(header.name, wanted->name))
             holds = wanted->value.kind == LV_KIND_VOID || lv_value_eq(&wanted->value, &header.value);
     return holds;
@@ -100,7 +113,7 @@ bool lv_headers_match(struct lv_bytes binding_arguments, struct lv_bytes headers
 
     if (m == LV_MATCH_COUNT)
         return false;
-    while (binding_arguments.len != 0 && lv_table_next(&at, &wanted))
+    while (binding_arguments.len != 0 && lv_match_next(&at, &wanted))
         if (lv_match_counts(m, wanted.name) && header_holds(&wanted, headers) == is_any)
             return is_any;
     return !is_any;

@@ -48,8 +48,8 @@ struct lv_amqp_conn {
     bool wants_end;               /* the end octet of such a frame comes next */
     uint32_t payload_max;         /* largest payload accepted: frame_max, as RabbitMQ counts */
     uint32_t frame_max;           /* largest frame sent */
+    uint32_t chan_cap, chan_count;
     uint16_t channel_max, heartbeat; /* s */
-    uint16_t chan_cap, chan_count;
     uint8_t state, caps;
     uint8_t heartbeat_ticks, heartbeats_missed;
     bool sent_heartbeat;

@@ -12,13 +12,12 @@ static bool reserve_number(struct lv_amqp_conn *ac, uint16_t number)
         return true;
     while (cap <= number)
         cap *= 2;
-    cap = LV_MIN(cap, UINT16_MAX);
     struct lv_amqp_chan **chans = lv_mem_realloc(ac->chans, cap * sizeof(*chans), LV_TAG_CONN);
     if (chans == NULL)
         return false;
     memset(chans + ac->chan_cap, 0, (cap - ac->chan_cap) * sizeof(*chans));
     ac->chans = chans;
-    ac->chan_cap = (uint16_t)cap;
+    ac->chan_cap = cap;
     return true;
 }
 
@@ -27,7 +26,7 @@ void lv_amqp_chan_open(struct lv_amqp_conn *ac, uint16_t number)
     static _Thread_local uint8_t epochs;
     struct lv_amqp_chan *ch = NULL;
 
-    if (number > ac->channel_max || number == UINT16_MAX) {
+    if (ac->chan_count >= ac->channel_max) { /* RabbitMQ counts channels, and takes any number */
         lv_amqp_conn_error(ac, 530, 0,
                            "number of channels opened (%u) has reached the negotiated channel_max (%u)",
                            ac->chan_count, ac->channel_max);
@@ -228,6 +227,8 @@ static void closing_method(struct lv_amqp_chan *ch, uint32_t method)
 {
     if (method == LV_AMQP_CHANNEL_CLOSE)
         LV_AMQP_SEND(ch->conn, ch->number, channel_close_ok, );
+    else if (method == LV_AMQP_CHANNEL_OPEN)
+        lv_amqp_conn_error(ch->conn, 504, method, "second 'channel.open' seen");
     else if (method == LV_AMQP_CHANNEL_CLOSE_OK)
         lv_amqp_chan_free(ch);
 }

@@ -221,7 +221,8 @@ static bool check_user_id(struct lv_amqp_chan *ch, const struct lv_amqp_props *p
     return false;
 }
 
-/* Counts the keys of header `name` (CC or BCC), or puts them into `keys`. SIZE_MAX: not an array of strings. */
+/* Counts the keys of header `name` (CC or BCC), or puts them into `keys`; what is no string among them is passed over
+ * (RabbitMQ). SIZE_MAX: not an array. */
 static size_t extra_keys(struct lv_amqp_chan *ch, struct lv_bytes headers, const char *name,
                          struct lv_bytes *keys)
 {
@@ -230,22 +231,20 @@ static size_t extra_keys(struct lv_amqp_chan *ch, struct lv_bytes headers, const
 
     if (!lv_table_find(headers, lv_bytes_str(name), &list))
         return 0;
-    if (list.kind == LV_KIND_ARRAY) {
-        struct lv_rd rd = lv_rd(list.bytes);
-        while (lv_array_next(&rd, &v)) {
-            if (v.kind != LV_KIND_STRING)
-                break;
-            if (keys != NULL)
-                keys[n] = v.bytes;
-            n++;
-        }
-        if (lv_rd_left(&rd) == 0 && (n == 0 || v.kind == LV_KIND_STRING))
-            return n;
-        list = v;
+    if (list.kind != LV_KIND_ARRAY) {
+        lv_amqp_error(ch, 406, "invalid message: {unacceptable_type_in_header,<<\"%s\">>,%s}", name,
+                      lv_value_type_name(&list));
+        return SIZE_MAX;
     }
-    lv_amqp_error(ch, 406, "invalid message: {unacceptable_type_in_header,<<\"%s\">>,%s}", name,
-                  lv_value_type_name(&list));
-    return SIZE_MAX;
+    struct lv_rd rd = lv_rd(list.bytes);
+    while (lv_array_next(&rd, &v)) {
+        if (v.kind != LV_KIND_STRING)
+            continue;
+        if (keys != NULL)
+            keys[n] = v.bytes;
+        n++;
+    }
+    return n;
 }
 
 /* ---- to the queues ---- */
@@ -557,7 +556,11 @@ void lv_amqp_content_header(struct lv_amqp_chan *ch, const struct lv_amqp_frame 
     struct lv_amqp_props props;
 
     ch->method = LV_AMQP_BASIC_PUBLISH;
-    if (lv_amqp_decode_content(f->payload, &content) != LV_OK || content.weight != 0) {
+    if (lv_amqp_decode_content(f->payload, &content) != LV_OK) {
+        lv_amqp_unknown_frame(ac, f);
+        return;
+    }
+    if (content.weight != 0) {
         lv_amqp_conn_error(ac, 505, LV_AMQP_BASIC_PUBLISH,
                            "expected content header for class 60, got non content header frame instead");
         return;

@@ -187,13 +187,13 @@ static void asked(struct lv_session *s, struct lv_call *call)
     say_declared(lv_amqp_call_chan(s, call), call->name, !call->is_empty, lv_amqp_call_no_wait(call));
 }
 
-/* RabbitMQ: such a declare only asks whether anybody is there. The bare name is there when this channel consumes it. */
+/* RabbitMQ: such a declare only asks whether anybody is there. The bare name always is. */
 void lv_amqp_reply_declare(struct lv_amqp_chan *ch, struct lv_bytes name, bool no_wait)
 {
     uint64_t session, consumer;
 
     if (!parse_address(name, &session, &consumer)) {
-        say_declared(ch, name, name.len == sizeof(LV_AMQP_REPLY_TO) - 1 && ch->reply != NULL, no_wait);
+        say_declared(ch, name, name.len == sizeof(LV_AMQP_REPLY_TO) - 1, no_wait);
         return;
     }
     struct lv_call *call = lv_amqp_call(ch, no_wait, asked);

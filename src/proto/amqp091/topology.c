@@ -136,8 +136,6 @@ void lv_amqp_queue_declare(struct lv_amqp_chan *ch, const struct lv_amqp_queue_d
         lv_amqp_reply_declare(ch, name, m->no_wait);
         return;
     }
-    if (m->passive && !lv_amqp_queue_name(ch, name, &name))
-        return;
     struct lv_call *call = lv_amqp_call(ch, m->no_wait, queue_declared);
     if (call == NULL)
         return;
