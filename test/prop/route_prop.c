@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "unit/route/world.h"
 
-enum { EXCHANGES = 8, QUEUES = 12, BINDINGS = 400, OPS = 400 };
+enum { EXCHANGES = 8, QUEUES = 12, BINDINGS = 400, OPS = 400, KEY_SIZE = 64 };
 
 struct model_exchange {
     bool exists, auto_delete;
@@ -15,7 +15,7 @@ struct model_exchange {
 
 struct model_binding {
     int source, dest; /* dest: an exchange, or EXCHANGES + queue */
-    char key[64];
+    char key[KEY_SIZE];
     size_t arguments;
 };
 
@@ -141,13 +141,12 @@ static void random_key(struct lv_rng *rng, char *out, bool is_pattern)
 {
     static const char *const words[] = { "a", "b", "", "c", "*", "#", "#" };
     uint32_t count = lv_rng_below(rng, 6);
+    size_t used = 0;
 
     out[0] = '\0';
-    for (uint32_t i = 0; i < count; i++) {
-        if (i != 0)
-            strcat(out, ".");
-        strcat(out, words[lv_rng_below(rng, is_pattern ? LV_ARRAY_LEN(words) : 4)]);
-    }
+    for (uint32_t i = 0; i < count; i++)
+        used += (size_t)snprintf(out + used, KEY_SIZE - used, "%s%s", i == 0 ? "" : ".",
+                                 words[lv_rng_below(rng, is_pattern ? LV_ARRAY_LEN(words) : 4)]);
 }
 
 static const char *name_of(int end)
@@ -217,7 +216,8 @@ static void change(struct world *w, struct model *m, struct lv_rng *rng)
 
 static void compare_route(struct world *w, struct model *m, struct lv_rng *rng)
 {
-    char keys[3][64], wanted[4096] = "";
+    char keys[3][KEY_SIZE], wanted[4096] = "";
+    size_t used = 0;
     bool found[QUEUES];
     int start = (int)lv_rng_below(rng, EXCHANGES);
 
@@ -244,10 +244,9 @@ static void compare_route(struct world *w, struct model *m, struct lv_rng *rng)
             names[j] = names[j - 1];
             names[j - 1] = swap;
         }
-    for (int i = 0; i < count; i++) {
-        strcat(wanted, i == 0 ? "" : " ");
-        strcat(wanted, names[i]);
-    }
+    for (int i = 0; i < count; i++)
+        used += (size_t)snprintf(wanted + used, sizeof(wanted) - used, "%s%s", i == 0 ? "" : " ",
+                                 names[i]);
     CHECK_EQ(lv_route(&w->r, exchange(w, name_of(start)), &query, &w->rt), LV_OK);
     CHECK_STR(answer(w), wanted);
 }
