@@ -77,23 +77,30 @@ def run_case(case, contender, duration, results):
         results.add(metric, contender.name, value_at(result, metric.path))
 
 
-def footprint(contender):
-    """Figures of a fresh server by metric path."""
+def fresh(contender, look):
+    """What `look` sees of a server that has just come to rest."""
     contender.close()
     server = contender.make().start()
     try:
-        figures = {"start_ms": server.start_s * 1000}
         time.sleep(1)
-        figures["idle_kib"] = server.rss_bytes() / 1024
-        pid = ["--pid", str(server.pid)]
-        connections = bench(server.url, ["connections", "--count", str(CONNECTIONS), *pid])
-        figures["connection_kib"] = connections["rss_each"] / 1024
-        time.sleep(1)
-        queues = bench(server.url, ["declare", "--count", str(QUEUES), *pid])
-        figures["queue_bytes"] = queues["rss_each"]
-        return figures
+        return look(server)
     finally:
         server.stop()
+
+
+def rss_each(server, mode, count):
+    return bench(server.url, [mode, "--count", str(count), "--pid", str(server.pid)])["rss_each"]
+
+
+def footprint(contender):
+    """Figures by metric path. Each on a server of its own: freed memory would hide what comes after."""
+    start_s, idle = fresh(contender, lambda server: (server.start_s, server.rss_bytes()))
+    return {
+        "start_ms": start_s * 1000,
+        "idle_kib": idle / 1024,
+        "connection_kib": fresh(contender, lambda s: rss_each(s, "connections", CONNECTIONS)) / 1024,
+        "queue_bytes": fresh(contender, lambda s: rss_each(s, "declare", QUEUES)),
+    }
 
 
 def run_footprint(contender, results):
