@@ -1,36 +1,32 @@
 """Plays a scenario against a broker and writes down what a client sees.
 
-The result is a list of [step line, [answer line, ..]]. What a server is free to choose is shown by
-a placeholder: `<gen1>` for the first generated queue name, `<ctag1>` for a consumer tag,
-`<reply1>` for a direct reply-to address.
+The result is a list of [step line, [answer line, ..]].
 """
 
 import re
 import time
 
 import scenario as dsl
+import transcript
 import wire
-from wire import T, Table, Wire
+from wire import Wire
 
 ANSWERS = {"basic.get": ("basic.get-ok", "basic.get-empty")}
 TIMEOUT_S = 4.0
 QUIET_S = 0.12
-GENERATED = (
-    (re.compile(r"amq\.gen-[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])"), "gen"),
-    (re.compile(r"amq\.ctag-[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])"), "ctag"),
-    (re.compile(r"amq\.rabbitmq\.reply-to\.[A-Za-z0-9+/=._@-]+"), "reply"),
-)
-CONTENT_NAMES = {name for name, _ in wire.PROPERTIES}
+PROPERTIES = {name for name, _ in wire.PROPERTIES}
+HANDSHAKE = {name: {field.name for field in wire.METHODS[name].fields}
+             for name in ("connection.start-ok", "connection.tune-ok", "connection.open")}
 
 
 def run(scenario, port):
     return _Run(scenario, port).play()
 
 
-def expected_of(scenario, transcript):
-    """What Leveret must answer: RabbitMQ's transcript with the scenario's `4.x>` lines put in."""
+def expected_of(scenario, answers_of_rabbitmq):
+    """What Leveret must answer: the same, with the scenario's `4.x>` lines put in."""
     return [[line, answers if step is None or step.instead is None else step.instead]
-            for (line, answers), step in zip(transcript, [*scenario.steps, None])]
+            for (line, answers), step in zip(answers_of_rabbitmq, [*scenario.steps, None])]
 
 
 class _Peer:
@@ -48,24 +44,23 @@ class _Peer:
 class _Run:
     def __init__(self, scenario, port):
         self.scenario, self.port = scenario, port
-        self.peers, self.names, self.generated = {}, {}, {}
-        self.answers = None
+        self.peers, self.names = {}, {}
+        self.placeholders = transcript.Placeholders()
+        self.answers = []                   # to the step that is being played
 
     def play(self):
-        transcript = []
+        played = []
         try:
             for step in self.scenario.steps:
-                self.answers = []
                 self._step(step)
-                transcript.append([step.line, [self._normal(a) for a in self.answers]])
-            self.answers = []
+                played.append([step.line, self._taken()])
             for peer in self.peers.values():
                 self._end(peer)
-            transcript.append(["end", [self._normal(a) for a in self.answers]])
+            played.append(["end", self._taken()])
         finally:
             for peer in self.peers.values():
                 peer.wire.close_socket()
-        return transcript
+        return played
 
     # names
 
@@ -76,22 +71,18 @@ class _Run:
     def _keep(self, let, message):
         """`let name=field`: $name stands for that field of the answer from now on."""
         name, field = let.split("=")
-        if field in CONTENT_NAMES and message.body is None:
+        if field in PROPERTIES and message.body is None:
             return                          # get-empty: not there yet
-        value = message.properties[field] if field in CONTENT_NAMES else message.values[field]
+        value = message.properties[field] if field in PROPERTIES else message.values[field]
         self.names[name] = value if value.replace("-", "").isalnum() else f'"{value}"'
 
     def _normal(self, line):
         line = re.sub(rf"(\w+)~{self.scenario.number}(?!\d)", r"$\1", line)
-        for pattern, kind in GENERATED:
-            line = pattern.sub(lambda m, k=kind: self._generated(k, m[0]), line)
-        return line
+        return self.placeholders.put_in(line)
 
-    def _generated(self, kind, name):
-        known = self.generated.setdefault(kind, [])
-        if name not in known:
-            known.append(name)
-        return f"<{kind}{known.index(name) + 1}>"
+    def _taken(self):
+        answers, self.answers = self.answers, []
+        return [self._normal(answer) for answer in answers]
 
     # steps
 
@@ -112,8 +103,9 @@ class _Run:
 
     def _channel(self, step):
         peer = self._peer(step.who)
-        if step.channel and step.channel not in peer.open and peer.logged_in and peer.alive \
-                and not self.scenario.manual and step.verb not in ("channel.open", "channel.close-ok"):
+        is_closed = step.channel and step.channel not in peer.open and peer.logged_in and peer.alive
+        by_hand = self.scenario.manual or step.verb in ("channel.open", "channel.close-ok")
+        if is_closed and not by_hand:
             peer.wire.method(step.channel, "channel.open")
             self._collect(peer, lambda m: m.name == "channel.open-ok" and
                           m.channel == step.channel, hide="channel.open-ok")
@@ -134,24 +126,15 @@ class _Run:
             if let and got:
                 self._keep(let, got)
 
-    def _send(self, peer, channel, name, values):
-        known = {f.name for f in wire.METHODS[name].fields}
-        content = {}
+    @staticmethod
+    def _send(peer, channel, name, values):
+        content = b""
         if name in wire.WITH_CONTENT:
-            content = {k: v for k, v in values.items()
-                       if k not in known and k in CONTENT_NAMES or k == "body"}
-        fields = {k: v for k, v in values.items() if k not in content}
-        body = content.pop("body", b"")
-        if name in wire.WITH_CONTENT:
-            body = body if isinstance(body, bytes) else str(body).encode()
-            content = {k: str(v) if dict(wire.PROPERTIES)[k] == "shortstr" and isinstance(v, int)
-                       else v for k, v in content.items()}
-            peer.wire.write(wire.publish(channel, body, content, **_named(fields))
-                            if name == "basic.publish" else
-                            wire.method(channel, name, **fields)
-                            + wire.content(channel, body, wire.properties(**content)))
-        else:
-            peer.wire.write(wire.method(channel, name, **_named(fields)))
+            fields = {f.name for f in wire.METHODS[name].fields}
+            body = wire.to_bytes(values.pop("body", b""))
+            props = {key: values.pop(key) for key in set(values) - fields}
+            content = wire.content(channel, body, wire.properties(**props))
+        peer.wire.write(wire.method(channel, name, **values), content)
 
     @staticmethod
     def _answer_of(name, values):
@@ -202,19 +185,16 @@ class _Run:
             time.sleep(0.02)
         self.answers = before + self.answers
 
-    def _do_sync(self, step, words):
-        del words
+    def _do_sync(self, step, _words):
         peer = self._channel(step)
         peer.wire.method(step.channel, "channel.flow", active=True)
         self._collect(peer, lambda m: m.name == "channel.flow-ok", channel=step.channel,
                       hide="channel.flow-ok")
 
-    def _do_quiet(self, step, words):
-        del words
+    def _do_quiet(self, step, _words):
         self._collect(self._peer(step.who), lambda m: False, timeout_s=QUIET_S)
 
-    def _do_tcp(self, step, words):
-        del words
+    def _do_tcp(self, step, _words):
         self.peers[step.who] = _Peer(step.who, self.port)
 
     def _do_connect(self, step, words):
@@ -231,20 +211,10 @@ class _Run:
         except (wire.Closed, TimeoutError) as error:
             self.answers.append(f"{step.who} ({error})")
 
-    def _do_start(self, step, words):
-        del words
-        self._collect(self.peers[step.who], lambda m: m.name == "connection.start")
-
-    def _do_tune(self, step, words):
-        del words
-        self._collect(self.peers[step.who], lambda m: m.name == "connection.tune")
-
-    def _do_eof(self, step, words):
-        del words
+    def _do_eof(self, step, _words):
         self._collect(self._peer(step.who), lambda m: False)
 
-    def _do_drop(self, step, words):
-        del words
+    def _do_drop(self, step, _words):
         peer = self.peers.pop(step.who)
         peer.wire.close_socket()
 
@@ -253,13 +223,10 @@ class _Run:
     def _login(self, name, values):
         peer = self.peers[name] = _Peer(name, self.port)
         peer.wire.start()
-        known = {n: {f.name for f in wire.METHODS[n].fields}
-                 for n in ("connection.start-ok", "connection.tune-ok", "connection.open")}
-        start = {k: v for k, v in values.items() if k in known["connection.start-ok"]
-                 or k == "capabilities"}
-        tune = {k: v for k, v in values.items() if k in known["connection.tune-ok"]}
-        if "capabilities" in start:
-            start["capabilities"] = dict(start["capabilities"].value)
+        start, tune, where = ({key: value for key, value in values.items() if key in fields}
+                              for fields in HANDSHAKE.values())
+        if "capabilities" in values:
+            start["capabilities"] = dict(values["capabilities"].value)
         peer.wire.start_ok(**start)
         got = self._collect(peer, lambda m: m.name in ("connection.tune", "connection.secure"),
                             hide="connection.tune")
@@ -267,7 +234,7 @@ class _Run:
             return
         peer.wire.method(0, "connection.tune-ok", **{"channel_max": 2047, "frame_max": 131072,
                                                      "heartbeat": 0, **tune})
-        peer.wire.method(0, "connection.open", virtual_host=values.get("virtual_host", "/"))
+        peer.wire.method(0, "connection.open", **{"virtual_host": "/", **where})
         got = self._collect(peer, lambda m: m.name == "connection.open-ok",
                             hide="connection.open-ok")
         peer.logged_in = got is not None
@@ -295,7 +262,7 @@ class _Run:
                 self.answers.append(f"{peer.name} (socket closed)")
                 return None
             if message.name not in hide:
-                self.answers.append(show(peer.name, message))
+                self.answers.append(transcript.show(peer.name, message))
             finished = done(message)
             if message.name == "channel.close":
                 peer.open.discard(message.channel)
@@ -316,59 +283,3 @@ class _Run:
         if not self.answers:
             self.answers.append(f"{peer.name} (socket closed)")
         return None
-
-
-def _named(fields):
-    """Method fields as the codec wants them: names are texts, numbers stay."""
-    return {k: str(v) if isinstance(v, int) and not isinstance(v, bool) and k in
-            ("exchange", "queue", "routing_key", "consumer_tag", "type", "reply_text") else v
-            for k, v in fields.items()}
-
-
-# --- how a message is written down ---------------------------------------------------------------
-
-START_SHOWN = ("capabilities", "product")
-
-
-def show(peer, message):
-    """One line: connection and channel, method, fields, then properties and body of a content."""
-    words = [f"{peer}{message.channel or ''}", message.name]
-    for field in message.spec.fields:
-        value = message.values[field.name]
-        if field.is_reserved:
-            continue
-        if message.name == "connection.start" and field.name == "server_properties":
-            shown = sorted((k, v) for k, v in value.typed if k in START_SHOWN)
-            shown = [(k, T("F", Table(sorted(v.value.typed))) if v.octet == "F" else v)
-                     for k, v in shown]
-            words.append(f"server_properties={show_table(shown)}")
-        elif field.name == "mechanisms":
-            words.append("mechanisms=" + " ".join(sorted(value.decode().split())))
-        elif field.kind == "bit":
-            words += [field.name] * value
-        elif field.kind == "table":
-            words.append(f"{field.name}={show_table(value.typed)}")
-        elif isinstance(value, str):
-            words.append(f"{field.name}={value!r}")
-        else:
-            words.append(f"{field.name}={value}")
-    if message.body is not None:
-        for name, value in message.properties.items():
-            words.append(f"{name}={show_table(value.typed) if name == 'headers' else repr(value)}")
-        words.append(f"body={message.body!r}" if len(message.body) <= 80
-                     else f"body={message.body[:20]!r}..{len(message.body)} bytes")
-    return " ".join(words)
-
-
-def show_table(pairs):
-    return "{" + ", ".join(f"{key}: {_show_value(value)}" for key, value in pairs) + "}"
-
-
-def _show_value(value):
-    if value.octet == "F":
-        return show_table(value.value.typed)
-    if value.octet == "A":
-        return "[" + ", ".join(map(_show_value, value.value)) + "]"
-    if value.octet == "V":
-        return "void"
-    return f"{value.octet}:{value.value!r}"

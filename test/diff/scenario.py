@@ -15,8 +15,8 @@ A file holds scenarios; each begins with `## title`. The lines that follow it:
 
 Steps that are not methods:
 
-    a1 expect METHOD [xN]   read until N of these have come (or the channel or connection ended)
-    a1 until METHOD ... : TEXT   repeat the call until its answer holds TEXT; only the last one is shown
+    a1 expect METHOD [xN]   read until N of these have come, or the channel or connection ended
+    a1 until METHOD .. : TEXT   repeat the call until its answer holds TEXT; shows the last answer
     a1 confirms N           read until N publishes are settled; shows which were acked and nacked
     a1 sync                 read all that was said before a flow-ok
     a1 quiet                nothing arrives for a while
@@ -24,14 +24,13 @@ Steps that are not methods:
     a tcp                   connect a socket and say nothing
     a raw HEX..             send these bytes ("text" in quotes, FF or 00 as hex)
     a bytes N               read N bytes, shown as they are
-    a start|tune            read connection.start|tune
     a eof                   the broker closes the socket
     a drop                  close the socket without a word
     wait N                  sleep N milliseconds
 
-`$q` is a name that belongs to this scenario alone. `let g=queue` at the end of a call keeps a field
-of its answer as `$g`. Values: 5, true, word, "text\\x00", {key: value, ..}, [a, b], void, and l:5 or
-x:"ab" for a type octet of choice; body=x*1000 repeats.
+`$q` is a name that belongs to this scenario alone. `let g=queue` at the end of a call keeps a
+field of its answer as `$g`. Values: 5, true, word, "text\\x00", {key: value, ..}, [a, b], void,
+and l:5 or x:"ab" for a type octet of choice; body=x*1000 repeats.
 """
 
 import ast

@@ -275,10 +275,10 @@ def test_channel_error(w, names, situation):
     w.open(1).sync(1)
 
 
-@pytest.mark.parametrize("situation", [pytest.param(difference, marks=pytest.mark.differs(difference))
-                                       for difference in CHANNEL_ERRORS_OF_4])
-def test_channel_error_of_4(w, names, situation):
-    w.expect_channel_close(1, *play(w, CHANNEL_ERRORS_OF_4[situation], names))
+@pytest.mark.parametrize("difference", [pytest.param(i, marks=pytest.mark.differs(i))
+                                        for i in CHANNEL_ERRORS_OF_4])
+def test_channel_error_of_4(w, names, difference):
+    w.expect_channel_close(1, *play(w, CHANNEL_ERRORS_OF_4[difference], names))
     w.open(1).sync(1)
 
 

@@ -1,4 +1,4 @@
-"""Frames (§4.2.3): cut anywhere, too large, wrongly ended, of unknown type, on the wrong channel."""
+"""Frames (§4.2.3): cut anywhere, too large, wrongly ended, of unknown type, misplaced."""
 
 import re
 import struct

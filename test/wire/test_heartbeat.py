@@ -1,4 +1,4 @@
-"""Heartbeats (§4.2.7) both ways, with the smallest intervals; RabbitMQ's rules where the spec is open."""
+"""Heartbeats (§4.2.7) both ways; RabbitMQ's rules where the spec is open."""
 
 import time
 

@@ -73,7 +73,8 @@ ATTACKS = {
     + frame(BODY, 1, b"x" * r.randrange(4000)),
     "left with messages": lambda r: OPEN + method(1, "queue.declare", queue="hostile",
                                                   auto_delete=True)
-    + method(1, "basic.consume", queue="hostile") + wire.publish(1, b"x" * 500, routing_key="hostile"),
+    + method(1, "basic.consume", queue="hostile")
+    + wire.publish(1, b"x" * 500, routing_key="hostile"),
 }
 
 
@@ -160,7 +161,7 @@ def test_a_thousand_silent_and_a_hundred_slow_connections(broker, tcp, connect):
     before = broker.rss_bytes()
     silent = [tcp() for _ in range(1000)]
     slow = [tcp() for _ in range(100)]
-    slow_bytes = iter(OPEN[:len(LOGIN) - 1] * 1)
+    slow_bytes = iter(LOGIN[:-1])
     w = connect().open(1)
     q = w.call(1, "queue.declare", exclusive=True).queue
     cost = broker.rss_bytes() - before

@@ -68,7 +68,9 @@ MAY_COME_ANY_TIME = {"connection.close", "connection.update-secret"}
 
 def say(w, channel, name):
     fields = {"queue": "q"} if any(f.name == "queue" for f in METHODS[name].fields) else {}
-    w.write(method(channel, name, **fields), content(channel, b"x") if name in WITH_CONTENT else b"")
+    w.write(method(channel, name, **fields))
+    if name in WITH_CONTENT:
+        w.write(content(channel, b"x"))
 
 
 @pytest.mark.parametrize("name", FROM_CLIENT)

@@ -1,4 +1,4 @@
-"""AMQP 0-9-1 spoken by hand: frames, methods, tables and a connection that does only what it is told.
+"""AMQP 0-9-1 spoken by hand: frames, methods, tables, and a connection that does as it is told.
 
 Nothing here is a client library: no state is kept for the caller, nothing is answered on its own,
 and every builder can be told to build wrong bytes.
@@ -38,7 +38,7 @@ Field = namedtuple("Field", "name kind is_reserved")
 
 
 def load_methods(path):
-    """The broker's own method table: M(class, id, NAME, name, "spoken name", traits, F(kind, field) ..)."""
+    """The broker's own method table: M(class, id, NAME, name, "spoken name", traits, fields)."""
     with open(path, encoding="utf-8") as file:
         table = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.S)
     for entry in re.split(r"^M\(", table, flags=re.M)[1:]:
@@ -102,8 +102,8 @@ def _typed(value):
     raise TypeError(f"no field-table type for {value!r}")
 
 
-def _bytes(value):
-    return value.encode() if isinstance(value, str) else value
+def to_bytes(value):
+    return value if isinstance(value, bytes) else str(value).encode()
 
 
 def encode_value(value):
@@ -139,12 +139,12 @@ def encode_table(table):
 
 
 def shortstr(value):
-    value = _bytes(value)
+    value = to_bytes(value)
     return bytes([len(value)]) + value
 
 
 def longstr(value):
-    value = _bytes(value)
+    value = to_bytes(value)
     return struct.pack(">I", len(value)) + value
 
 
@@ -363,7 +363,7 @@ CAPABILITIES = {"publisher_confirms": True, "exchange_exchange_bindings": True,
 
 
 class Wire:
-    """One socket. `seen` collects the names of all methods sent and received."""
+    """One socket. `sent` and `received` collect the names of all methods."""
 
     sent, received = set(), set()
 
