@@ -17,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <uthash.h>
@@ -923,11 +924,16 @@ int main(int argc, char **argv)
     const char *address = "127.0.0.1:0", *ready_file = NULL;
     struct epoll_event events[EVENTS_MAX];
 
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--amqp-listen") == 0)
+    for (int i = 1; i < argc; i += 2) {
+        bool has_value = i + 1 < argc;
+        if (has_value && strcmp(argv[i], "--amqp-listen") == 0) {
             address = argv[i + 1];
-        if (strcmp(argv[i], "--ready-file") == 0)
+        } else if (has_value && strcmp(argv[i], "--ready-file") == 0) {
             ready_file = argv[i + 1];
+        } else {
+            fputs("usage: lv-relay [--amqp-listen ADDRESS:PORT] [--ready-file FILE]\n", stderr);
+            return EX_USAGE;
+        }
     }
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
