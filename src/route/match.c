@@ -85,7 +85,8 @@ bool lv_match_next(struct lv_rd *at, struct lv_field *out)
 
     if (!lv_table_next(at, out))
         return false;
-    if (v->kind == LV_KIND_FLOAT && v->f >= -0x1p53 && v->f <= 0x1p53 && v->f == (double)(int64_t)v->f) {
+    bool is_exact = v->kind == LV_KIND_FLOAT && v->f >= -0x1p53 && v->f <= 0x1p53;
+    if (is_exact && v->f == (double)(int64_t)v->f) {
         v->kind = LV_KIND_INT;
         v->i = (int64_t)v->f;
     }

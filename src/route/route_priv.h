@@ -2,8 +2,8 @@
 #ifndef LV_ROUTE_ROUTE_PRIV_H
 #define LV_ROUTE_ROUTE_PRIV_H
 #include "base/mem.h"
-#include "route/rcuset_priv.h"
 #include "base/table.h"
+#include "route/rcuset_priv.h"
 #include "route/route.h"
 
 /* ---- exchange types ---- */
@@ -45,6 +45,7 @@ enum lv_err lv_indexes_take(struct lv_router_indexes *ix, uint32_t *index) LV_MU
 void lv_indexes_give(struct lv_router_indexes *ix, uint32_t index);
 
 /* ---- headers ---- */
+
 /* lv_table_next for what is matched: a float that is a whole number is that integer (Erlang's 1 == 1.0). */
 bool lv_match_next(struct lv_rd *at, struct lv_field *out);
 

@@ -30,7 +30,10 @@ static const struct {
     { "a=I:1", "a=V", false },
     { "a=I:1", "a=l:1", true }, /* the width of an integer does not matter */
     { "a=b:-1", "a=l:-1", true },
-    { "a=I:1", "a=d:1.0", false },
+    { "a=I:1", "a=d:1.0", true }, /* nor, for whole numbers, that it came as a float */
+    { "a=d:3.0", "a=b:3", true },
+    { "a=I:1", "a=d:1.5", false },
+    { "a=I:1", "a=d:1e300", false },
     { "a=I:1", "a=S:1", false },
     { "a=I:1", "a=t:1", false },
     { "a=I:1", "a=T:1", false },
