@@ -13,11 +13,6 @@ static inline void ref(struct lv_msg *m)
         m->refs++;
 }
 
-static inline bool is_borrowed(const struct lv_msg *m)
-{
-    return __atomic_load_n(&m->refs, __ATOMIC_RELAXED) == 0;
-}
-
 static inline uint8_t *put(uint8_t *at, struct lv_bytes part)
 {
     if (part.len != 0)
@@ -49,7 +44,7 @@ struct lv_msg *lv_msg_new(struct lv_bytes exchange, struct lv_bytes key, struct 
 
 uint8_t *lv_msg_body_room(struct lv_msg *m)
 {
-    LV_ASSERT(!is_borrowed(m));
+    LV_ASSERT(!lv_msg_is_borrowed(m));
     return (uint8_t *)m + lv_msg_bytes(m) - m->body_len;
 }
 
@@ -69,7 +64,7 @@ static struct lv_msg *copy(const struct lv_msg *m)
 
 struct lv_msg *lv_msg_keep(struct lv_msg *m)
 {
-    if (is_borrowed(m)) {
+    if (lv_msg_is_borrowed(m)) {
         if (m->kept == NULL && (m->kept = copy(m)) == NULL)
             return NULL;
         m = m->kept;
@@ -80,7 +75,7 @@ struct lv_msg *lv_msg_keep(struct lv_msg *m)
 
 void lv_msg_unref(struct lv_msg *m)
 {
-    LV_ASSERT(!is_borrowed(m));
+    LV_ASSERT(!lv_msg_is_borrowed(m));
     /* Release and acquire: whoever frees sees what the other threads did with it before. */
     uint32_t left = m->shared ? __atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL) : --m->refs;
     if (left == 0)
@@ -89,7 +84,7 @@ void lv_msg_unref(struct lv_msg *m)
 
 void lv_msg_done(struct lv_msg *m)
 {
-    LV_ASSERT(is_borrowed(m));
+    LV_ASSERT(lv_msg_is_borrowed(m));
     if (m->kept == NULL)
         return;
     lv_msg_unref(m->kept);
@@ -98,7 +93,7 @@ void lv_msg_done(struct lv_msg *m)
 
 void lv_msg_share(struct lv_msg *m)
 {
-    LV_ASSERT(!is_borrowed(m));
+    LV_ASSERT(!lv_msg_is_borrowed(m));
     if (!m->shared) /* shared already: others may be reading the word */
         m->shared = true;
 }

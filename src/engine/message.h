@@ -44,6 +44,12 @@ static inline struct lv_bytes lv_msg_body(const struct lv_msg *m)
     return lv_bytes(m->body, m->body_len);
 }
 
+/* Does it die with its caller? Any thread that may see the message: it never changes. */
+static inline bool lv_msg_is_borrowed(const struct lv_msg *m)
+{
+    return __atomic_load_n(&m->refs, __ATOMIC_RELAXED) == 0;
+}
+
 /* A kept message with one reference whose body is uninitialised: fill lv_msg_body_room(m) before it
  * is published. Names are at most 255 bytes. NULL: no memory. */
 struct lv_msg *lv_msg_new(struct lv_bytes exchange, struct lv_bytes key, struct lv_bytes props,

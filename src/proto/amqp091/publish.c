@@ -292,7 +292,7 @@ static void route(struct lv_amqp_chan *ch, struct publish *p, const struct lv_by
 /* The message again with other properties: what has its own memory gets it anew, what is borrowed stays borrowed. */
 static struct lv_msg *with_props(const struct lv_msg *m, struct lv_bytes props, struct lv_msg *borrowed)
 {
-    if (m->refs == 0) {
+    if (lv_msg_is_borrowed(m)) {
         *borrowed = *m;
         borrowed->props = props.ptr;
         borrowed->props_len = (uint32_t)props.len;
@@ -650,7 +650,7 @@ static void write_body(struct lv_amqp_conn *ac, uint16_t number, struct lv_msg *
         return;
     }
     lv_conn_wrote(c, (size_t)(p - start));
-    if (msg->refs == 0) {
+    if (lv_msg_is_borrowed(msg)) {
         lv_conn_write_borrowed(c, part);
     } else {
         struct lv_msg *kept = lv_msg_keep(msg); /* one more reference: cannot fail */
