@@ -49,8 +49,10 @@ def leveret(request):
     if request.config.getoption("--oracle-only", False):
         yield None
     else:
-        with Leveret() as broker:
-            yield _player(request, broker)
+        broker = Leveret().start()
+        yield _player(request, broker)
+        code = broker.stop()
+        assert code == 0, f"after SIGTERM the broker ended with code {code}"
 
 
 def _player(request, broker):

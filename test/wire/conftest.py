@@ -36,8 +36,10 @@ def pytest_runtest_setup(item):
 @pytest.fixture(scope="session")
 def broker(request):
     kind = RabbitMQ if request.config.getoption("--broker", "leveret") == "rabbitmq" else Leveret
-    with kind() as server:
-        yield server
+    server = kind().start()
+    yield server
+    code = server.stop()
+    assert code == 0 or kind is RabbitMQ, f"after SIGTERM the broker ended with code {code}"
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """Bad input in quantity: the broker lives, its memory stays flat, and others do not notice.
 
-HOSTILE_ROUNDS sets how many malformed conversations are held (2,000 in a usual run).
+HOSTILE_ROUNDS sets how many malformed conversations are held (5,000 in a usual run).
 """
 
 import os
@@ -13,7 +13,7 @@ import pytest
 import wire
 from wire import BODY, HEADER, HEARTBEAT, METHOD, Closed, Malformed, Wire, frame, header, method
 
-ROUNDS = int(os.environ.get("HOSTILE_ROUNDS", "2000"))
+ROUNDS = int(os.environ.get("HOSTILE_ROUNDS", "5000"))
 SEED = int(os.environ.get("HOSTILE_SEED", "0")) or random.randrange(2**32)
 FLAT_BYTES = 16 << 20       # what a long attack may add to resident memory
 
