@@ -95,9 +95,10 @@ def build(preset, *targets):
 def ctest(preset):
     def step(log):
         report = os.path.join(ROOT, "build", preset, "ctest.xml")
+        sanitizer = Sanitizer(log)
         code = log.run("ctest", "--test-dir", f"build/{preset}", "-j", str(JOBS), "--output-on-failure",
-                       "--output-junit", report, **sanitizer_options())
-        return read_junit(report, code)
+                       "--output-junit", report, **sanitizer.env)
+        return sanitizer.add_to(read_junit(report, code))
     return step
 
 
@@ -116,18 +117,37 @@ def pytest(folder, preset="release", slow=False):
             if log.run(prepare):
                 return Result(failed=1)
         report = os.path.join(ROOT, "build", "log", f"pytest-{folder}-{preset}-{slow}.xml")
+        sanitizer = Sanitizer(log)
         code = log.run("build/venv/bin/python", "-B", "-m", "pytest", "-q", "-o", "cache_dir=build/pytest",
                        f"--junitxml={report}", *chosen,
                        LEVERETD=f"{ROOT}/build/{preset}/leveretd", LEVERET=f"{ROOT}/build/{preset}/leveret",
-                       NODE_PATH=f"{ROOT}/build/node/node_modules", **sanitizer_options())
-        return read_junit(report, code)
+                       NODE_PATH=f"{ROOT}/build/node/node_modules", **sanitizer.env)
+        return sanitizer.add_to(read_junit(report, code))
     return step
 
 
-def sanitizer_options():
-    return {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
-            "UBSAN_OPTIONS": "print_stacktrace=1",
-            "TSAN_OPTIONS": f"suppressions={ROOT}/test/tsan.supp:halt_on_error=0:exitcode=66"}
+class Sanitizer:
+    """Collects what the programs of one step report, wherever their output goes: a report is a failure."""
+
+    def __init__(self, log):
+        self.log = log
+        self.prefix = log.path.removesuffix(".log") + "-report"
+        for path in self.reports():
+            os.remove(path)
+        common = f"log_path={self.prefix}:print_stacktrace=1"
+        # A small quarantine: tests that watch the broker's memory mean the broker's, not the sanitizer's.
+        self.env = {"ASAN_OPTIONS": f"{common}:quarantine_size_mb=2", "UBSAN_OPTIONS": common,
+                    "TSAN_OPTIONS": f"{common}:suppressions={ROOT}/test/tsan.supp"}
+
+    def reports(self):
+        return sorted(glob.glob(self.prefix + ".*"))
+
+    def add_to(self, result):
+        for path in self.reports():
+            with open(path, encoding="utf-8", errors="replace") as report:
+                self.log.say(f"{os.path.relpath(path, ROOT)}\n{''.join(report.readlines()[:40])}")
+            result.failed += 1
+        return result
 
 
 def fuzz(seconds):
