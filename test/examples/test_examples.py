@@ -1,80 +1,19 @@
 """Every program of examples/ runs and prints what its README says."""
 
 import os
-import queue
 import re
-import signal
 import subprocess
 import sys
-import threading
 import time
 
 import pika
 import pytest
+from running import Program
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 EXAMPLES = os.path.join(ROOT, "examples")
 WAITING = re.compile(r" \[[*x]\] (Waiting|Awaiting)")
-
-
-class Program:
-    """A running example; its lines are read as they come."""
-
-    def __init__(self, argv, **env):
-        self.process = subprocess.Popen(
-            argv, env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.lines = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.lines.put(line.rstrip("\n"))
-        self.lines.put(None)
-
-    def line(self, seconds=10):
-        """The next line; None at the end of the output."""
-        try:
-            return self.lines.get(timeout=seconds)
-        except queue.Empty:
-            raise AssertionError(f"no line within {seconds} s from {self.process.args}") from None
-
-    def expect(self, *lines):
-        for line in lines:
-            assert self.line() == line
-
-    def wait_until_waiting(self):
-        while not WAITING.match(line := self.line() or "it ended"):
-            assert line != "it ended", self.process.args
-
-    def quiet(self, seconds=0.3):
-        """Nothing more comes."""
-        try:
-            assert self.lines.get(timeout=seconds) is None
-        except queue.Empty:
-            pass
-
-    def finish(self):
-        """Runs to its end; gives its lines."""
-        lines = []
-        while (line := self.line()) is not None:
-            lines.append(line)
-        assert self.process.wait(5) == 0, lines
-        return lines
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        try:
-            return self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise
 
 
 class Runner:
@@ -101,20 +40,21 @@ class Runner:
     def receive(self, name, *args):
         """Starts a receiver and waits until it listens."""
         program = self.start(name, *args)
-        program.wait_until_waiting()
-        self.settle()
+        self.wait_until_waiting(program)
+        time.sleep(0.3)     # some say that they wait just before they do
         return program
 
-    def settle(self):
-        """A consumer may say that it waits just before it does."""
-        time.sleep(0.3)
+    @staticmethod
+    def wait_until_waiting(program):
+        while not WAITING.match(line := program.line() or "it ended"):
+            assert line != "it ended", program.process.args
 
     def run(self, name, *args):
         return self.start(name, *args).finish()
 
     def stop_all(self):
         for program in self.running:
-            if program.process.poll() is None:
+            if program.is_running():
                 code = program.stop()
                 assert code == 0 or self.is_classic, program.process.args
 
@@ -173,7 +113,7 @@ def examples(request):
 def test_hello(examples):
     assert examples.run("hello_send.py") == [" [x] Sent 'Hello World!'"]
     receiver = examples.start("hello_receive.py")
-    receiver.wait_until_waiting()
+    examples.wait_until_waiting(receiver)
     receiver.expect(f" [x] Received {examples.shown('Hello World!')}")
 
 
