@@ -51,7 +51,8 @@ static amqp_rpc_reply_t login(conn_t *out, const char *vhost, const char *passwo
     amqp_socket_t *socket = amqp_tcp_socket_new(c);
 
     *out = c;
-    if (amqp_socket_open_noblock(socket, getenv("AMQP_HOST"), atoi(getenv("AMQP_PORT")),
+    if (amqp_socket_open_noblock(socket, getenv("AMQP_HOST"),
+                                 (int)strtol(getenv("AMQP_PORT"), NULL, 10),
                                  &patience) != AMQP_STATUS_OK)
         return bad;
     amqp_set_rpc_timeout(c, &patience);
