@@ -206,7 +206,7 @@ def goals(fuzz_seconds):
         "lint": {"lint-" + script.split(".")[0]: lint(script) for script in LINTS},
         "check": {**release, "ctest": ctest("release"), "fuzz-build": build_fuzzers, "fuzz": fuzz(fuzz_seconds),
                   "wire": pytest("wire"), "examples": pytest("examples"), "docs": pytest("docs"),
-                  **interop, "diff": pytest("diff")},
+                  "bench": pytest("bench"), **interop, "diff": pytest("diff")},
         "interop": {**release, **interop, "interop-slow": pytest("interop", slow=True)},
         "asan": sanitized("asan"),
         "tsan": sanitized("tsan"),

@@ -1,5 +1,6 @@
-"""The front page keeps its word: its programs run as printed (but for the port), its links lead somewhere."""
+"""The papers keep their word: the front page's programs run as printed (but for the port), all links lead somewhere."""
 
+import glob
 import os
 import re
 import shutil
@@ -10,8 +11,8 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GREETING = "Hello, Leveret!"
-PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/internals/README.md",
-         "docs/decisions/README.md"]
+PAGES = sorted(os.path.relpath(path, ROOT) for pattern in ("*.md", "docs/**/*.md", "src/**/*.md", "examples/**/*.md")
+               for path in glob.glob(os.path.join(ROOT, pattern), recursive=True))
 
 
 def read(page):

@@ -16,7 +16,7 @@ FORBIDDEN = [
     (r"(?i)(?:index-url|registry)\s*[=:]\s*[\"']?https?://(?!registry\.npmjs\.org|pypi\.org)",
      "a package registry of one's own"),
     (r"\"resolved\":\s*\"(?!https://registry\.npmjs\.org/)", "a package from a registry of one's own"),
-    (r"(?<![\w.])(?:10\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+(?![\w.])", "a private address"),
+    (r"(?<![\w.])(?!10\.0\.0\.\d)(?:10\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+(?![\w.])", "a private address"),
     (r"BEGIN (?:RSA |EC |OPENSSH )?PRIVATE KEY", "a private key"),
 ]
 
