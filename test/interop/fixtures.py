@@ -63,7 +63,9 @@ def broker_of_session():
     try:
         yield Endpoint(process.url, process)
     finally:
-        process.stop()
+        code = process.stop()
+    assert code == 0 or isinstance(process, rabbitmq.RabbitMQ), (
+        f"after SIGTERM the broker ended with code {code}")
 
 
 @pytest.fixture
