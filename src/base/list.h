@@ -66,7 +66,7 @@ static inline void lv_list_splice(struct lv_link *to, struct lv_link *from)
 
 #define LV_LIST_FOR(it, head) for (struct lv_link *it = (head)->next; it != (head); it = it->next)
 /* `it` may be removed in the body. */
-#define LV_LIST_FOR_SAFE(it, head)                                                       \
+#define LV_LIST_FOR_SAFE(it, head)                                               \
     for (struct lv_link *it = (head)->next, *it##_next = it->next; it != (head); \
          it = it##_next, it##_next = it->next)
 

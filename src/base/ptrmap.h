@@ -17,7 +17,7 @@
 #include "base/reclaim.h"
 
 struct lv_ptrmap_entry {
-    uint64_t hash;      /* lv_hash(key, 0) */
+    uint64_t hash;       /* lv_hash(key, 0) */
     struct lv_bytes key; /* views memory that lives as long as the entry */
 };
 
@@ -35,8 +35,7 @@ void lv_ptrmap_init(struct lv_ptrmap *m, const struct lv_reclaim *reclaim);
 /* Frees the arrays, not the entries. No reader may be left. */
 void lv_ptrmap_fini(struct lv_ptrmap *m);
 /* Entry whose key equals `key` and whose hash is `hash`, or NULL. Any thread, under its read-side rule. */
-struct lv_ptrmap_entry *lv_ptrmap_get(const struct lv_ptrmap *m, struct lv_bytes key,
-                                      uint64_t hash);
+struct lv_ptrmap_entry *lv_ptrmap_get(const struct lv_ptrmap *m, struct lv_bytes key, uint64_t hash);
 /* Adds `e` (borrows it until removed); its key must not be present. LV_ENOMEM: unchanged. */
 enum lv_err lv_ptrmap_add(struct lv_ptrmap *m, struct lv_ptrmap_entry *e) LV_MUST_USE;
 /* Takes out exactly the pointer `e`; does nothing when it is not there. Never fails. */

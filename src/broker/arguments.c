@@ -8,7 +8,18 @@
 
 #define DURATION_MAX_MS INT64_C(315360000000) /* ten years */
 
-enum check { ANY, NATURAL, NATURAL_MS, POSITIVE_MS, STRING, BOOLEAN, PRIORITY, OVERFLOW, TYPE, VERSION };
+enum check {
+    ANY,
+    NATURAL,
+    NATURAL_MS,
+    POSITIVE_MS,
+    STRING,
+    BOOLEAN,
+    PRIORITY,
+    OVERFLOW,
+    TYPE,
+    VERSION
+};
 
 enum { CLASSIC = 1, QUORUM = 2 };
 
@@ -101,8 +112,8 @@ static void check_string(struct lv_call *call, const struct argument *a, const s
         return;
     }
     if (strcmp(a->name, "x-dead-letter-exchange") == 0) {
-        lv_call_fail(call, 406, "invalid type '%s' for arg '%s' in %s", lv_value_type_name(v), a->name,
-                     lv_rs(rs, sizeof(rs), "queue", call->name, call->vhost));
+        lv_call_fail(call, 406, "invalid type '%s' for arg '%s' in %s", lv_value_type_name(v),
+                     a->name, lv_rs(rs, sizeof(rs), "queue", call->name, call->vhost));
         return;
     }
     snprintf(reason, sizeof(reason), "{unacceptable_type,%s}", lv_value_type_name(v));
@@ -183,8 +194,7 @@ static void check_quorum_flags(struct lv_call *call)
 
     lv_rs(rs, sizeof(rs), "queue", call->name, call->vhost);
     if (call->name.ptr == (const uint8_t *)call->name_buf)
-        lv_call_fail(call, 406,
-                     "Cannot declare a server-named queue for type rabbit_quorum_queue");
+        lv_call_fail(call, 406, "Cannot declare a server-named queue for type rabbit_quorum_queue");
     else if (property != NULL)
         lv_call_fail(call, 406, "invalid property '%s' for %s", property, rs);
 }
@@ -218,11 +228,12 @@ void check_queue_arguments(struct lv_call *call)
 
 /* ---- equivalence ---- */
 
-static void require_bool(struct lv_call *call, const char *what, bool want, bool have, const char *rs)
+static void require_bool(struct lv_call *call, const char *what, bool want, bool have,
+                         const char *rs)
 {
     if (want != have)
-        lv_call_fail(call, 406, "inequivalent arg '%s' for %s: received '%s' but current is '%s'", what,
-                     rs, want ? "true" : "false", have ? "true" : "false");
+        lv_call_fail(call, 406, "inequivalent arg '%s' for %s: received '%s' but current is '%s'",
+                     what, rs, want ? "true" : "false", have ? "true" : "false");
 }
 
 /* A value as RabbitMQ prints it: strings and numbers bare. */
@@ -283,12 +294,12 @@ static void require_argument(struct lv_call *call, const char *name, struct lv_b
         has_want = has_have = true;
     }
     if (has_want != has_have)
-        lv_call_fail(call, 406, "inequivalent arg '%s' for %s: received %s but current is %s", name, rs,
-                     print_typed(&want, has_want, a, sizeof(a)),
+        lv_call_fail(call, 406, "inequivalent arg '%s' for %s: received %s but current is %s", name,
+                     rs, print_typed(&want, has_want, a, sizeof(a)),
                      print_typed(&have, has_have, b, sizeof(b)));
     else if (has_want && !lv_value_eq(&want, &have))
-        lv_call_fail(call, 406, "inequivalent arg '%s' for %s: received '%s' but current is '%s'", name,
-                     rs, print_value(&want, a, sizeof(a)), print_value(&have, b, sizeof(b)));
+        lv_call_fail(call, 406, "inequivalent arg '%s' for %s: received '%s' but current is '%s'",
+                     name, rs, print_value(&want, a, sizeof(a)), print_value(&have, b, sizeof(b)));
 }
 
 void check_queue_equivalence(struct lv_call *call, const struct lv_queue_entry *have)
@@ -312,8 +323,8 @@ void check_exchange_equivalence(struct lv_call *call, const struct lv_exchange *
 
     lv_rs(rs, sizeof(rs), "exchange", call->name, call->vhost);
     if (call->type != have->spec.type)
-        lv_call_fail(call, 406, "inequivalent arg 'type' for %s: received '%s' but current is '%s'", rs,
-                     lv_exchange_type_name(call->type), lv_exchange_type_name(have->spec.type));
+        lv_call_fail(call, 406, "inequivalent arg 'type' for %s: received '%s' but current is '%s'",
+                     rs, lv_exchange_type_name(call->type), lv_exchange_type_name(have->spec.type));
     require_bool(call, "durable", call->durable, have->spec.durable, rs);
     require_bool(call, "auto_delete", call->auto_delete, have->spec.auto_delete, rs);
     require_bool(call, "internal", call->internal, have->spec.internal, rs);

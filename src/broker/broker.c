@@ -54,6 +54,8 @@ static enum lv_err shard_start(struct lv_loop *loop)
 
     shard->loop = loop;
     lv_loop_set_data(loop, shard);
+    if (shard->index == REGISTRY_LOOP)
+        alarm_start(shard);
     return LV_OK;
 }
 
@@ -157,6 +159,9 @@ static void mail_arrived(struct lv_loop *loop, unsigned from, const struct lv_ma
     case MAIL_SHUT:
         sessions_shut(shard);
         break;
+    case MAIL_ALARM:
+        mail_alarm(shard, m);
+        break;
     case MAIL_OP_COUNT:
         LV_ASSERT(!"mail without an op");
     }
@@ -169,15 +174,10 @@ void lv_broker_hook(struct lv_broker *b, struct lv_loops_config *config)
     config->mail = mail_arrived;
 }
 
-/* ---- placement ---- */
-
 void lv_broker_place(struct lv_broker *b, int fd, lv_accept_fn *accept)
 {
-    unsigned best = 0;
+    unsigned best = place_session(b);
 
-    for (unsigned i = 1; i < lv_loops_count(b->loops); i++)
-        if (atomic_load(&b->shards[i].session_count) < atomic_load(&b->shards[best].session_count))
-            best = i;
     if (best == REGISTRY_LOOP) {
         accept(&b->shards[best], fd);
         return;
@@ -224,6 +224,7 @@ void lv_broker_stop(struct lv_broker *b, uint64_t grace_ms)
         return;
     }
     b->is_stopping = true;
+    lv_timer_stop(&b->alarm_timer);
     b->stop_due = shard_now(registry) + grace_ms;
     for (unsigned i = 0; i < lv_loops_count(b->loops); i++)
         lv_loop_post(registry->loop, i, &m);

@@ -41,8 +41,8 @@ struct lv_home_queue {
 struct lv_feed {
     struct lv_consumer consumer; /* first; owner is the home queue */
     lv_handle self;
-    struct lv_sub *local;  /* when the session is on this loop */
-    lv_handle remote;      /* else its subscription there */
+    struct lv_sub *local; /* when the session is on this loop */
+    lv_handle remote;     /* else its subscription there */
 };
 
 /* One per loop: the queues whose home it is, the sessions that live on it. */
@@ -50,12 +50,13 @@ struct lv_shard {
     struct lv_broker *broker;
     struct lv_loop *loop;
     unsigned index;
-    struct lv_handles queues;   /* of struct lv_home_queue */
-    struct lv_handles feeds;    /* of struct lv_feed */
-    struct lv_handles subs;     /* of struct lv_sub */
-    struct lv_handles sessions; /* of struct lv_session */
-    struct lv_route route;      /* scratch */
-    _Atomic uint32_t session_count; /* also read by placement on loop 0 */
+    struct lv_handles queues;                    /* of struct lv_home_queue */
+    struct lv_handles feeds;                     /* of struct lv_feed */
+    struct lv_handles subs;                      /* of struct lv_sub */
+    struct lv_handles sessions;                  /* of struct lv_session */
+    struct lv_route route;                       /* scratch */
+    bool is_alarmed;                             /* publishers must wait */
+    _Atomic uint32_t session_count, queue_count; /* placement reads them from every loop */
 };
 
 struct lv_broker {
@@ -64,33 +65,37 @@ struct lv_broker {
     struct lv_shard *shards; /* one per loop */
     struct lv_ptrmap vhosts;
     _Atomic uint64_t next_session_id;
+    struct lv_timer alarm_timer;
+    uint64_t memory_limit; /* bytes; 0: no alarm */
     struct lv_timer stop_timer;
     lv_time_ms stop_due;
-    bool is_stopping;
+    bool is_stopping, is_alarmed;
 };
 
 /* Mail between loops: what the words mean. */
 enum mail_op {
-    MAIL_CALL,        /* w0 call */
-    MAIL_ACCEPT,      /* w0 accept function, a fd */
-    MAIL_MOVE,        /* w0 session */
-    MAIL_PUBLISH,     /* w0 queue, w1 msg (shared, with a reference), w2 session, w3 token */
-    MAIL_ACCEPTED,    /* w0 session, w1 token */
-    MAIL_DELIVER,     /* w0 sub, w1 msg (shared, with a reference), w2 queue, a slot, w3 redelivered */
-    MAIL_SETTLE,      /* w0 queue, w1 feed, w2 outcome | n << 32, a credit, w3.. slots in pairs */
-    MAIL_CREDIT,      /* w0 feed, a credit */
-    MAIL_PAUSE,       /* w0 feed */
-    MAIL_RESUME,      /* w0 feed */
+    MAIL_CALL,     /* w0 call */
+    MAIL_ACCEPT,   /* w0 accept function, a fd */
+    MAIL_MOVE,     /* w0 session */
+    MAIL_PUBLISH,  /* w0 queue, w1 msg (shared, with a reference), w2 session, w3 token */
+    MAIL_ACCEPTED, /* w0 session, w1 token */
+    MAIL_DELIVER,  /* w0 sub, w1 msg (shared, with a reference), w2 queue, a slot, w3 redelivered */
+    MAIL_SETTLE,   /* w0 queue, w1 feed, w2 outcome | n << 32, a credit, w3.. slots in pairs */
+    MAIL_CREDIT,   /* w0 feed, a credit */
+    MAIL_PAUSE,    /* w0 feed */
+    MAIL_RESUME,   /* w0 feed */
     MAIL_UNSUBSCRIBE, /* w0 feed */
     MAIL_REMOVE,      /* w0 entry, w1 vhost, w2 call or 0; to the registry */
     MAIL_CANCELLED,   /* w0 sub */
     MAIL_REPLY,       /* w0 session, w1 consumer, w2 msg (shared, with a reference) */
     MAIL_SHUT,        /* close every session */
+    MAIL_ALARM,       /* a: 1 set, 0 cleared */
     MAIL_OP_COUNT,
 };
 
-#define SETTLE_MAIL_SLOTS 8u          /* in w3..w6 */
-#define REMOTE_WINDOW 512u            /* deliveries on their way to a subscription without limit on another loop */
+#define SETTLE_MAIL_SLOTS 8u /* in w3..w6 */
+#define REMOTE_WINDOW \
+    512u /* deliveries on their way to a subscription without limit on another loop */
 
 /* call.c */
 /* Goes on with `step` on loop `to`: now when that is here. */
@@ -118,7 +123,21 @@ void mail_consumers(struct lv_shard *shard, const struct lv_mail *m);
 /* publish.c */
 void mail_publish(struct lv_shard *shard, const struct lv_mail *m);
 
+/* alarms.c */
+void alarm_start(struct lv_shard *registry);
+void mail_alarm(struct lv_shard *shard, const struct lv_mail *m);
+
+/* placement.c */
+/* Loop for a new queue that this loop's connection declares. */
+unsigned place_queue(const struct lv_shard *here);
+/* Loop for a new connection. */
+unsigned place_session(const struct lv_broker *b);
+/* May a session go from one loop to another, as far as balance is concerned? */
+bool may_move(const struct lv_broker *b, unsigned from, unsigned to);
+
 /* session.c */
+/* Reads the session's input again, unless something else still holds it. */
+void session_resume(struct lv_session *s);
 void session_adopt(struct lv_shard *shard, struct lv_session *s);
 void sessions_shut(struct lv_shard *shard);
 

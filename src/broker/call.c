@@ -6,7 +6,8 @@
 #include "base/mem.h"
 #include "broker/broker_priv.h"
 
-struct lv_call *lv_call_new(struct lv_session *s, void (*done)(struct lv_session *, struct lv_call *))
+struct lv_call *lv_call_new(struct lv_session *s,
+                            void (*done)(struct lv_session *, struct lv_call *))
 {
     struct lv_call *call = lv_mem_zalloc(sizeof(*call), LV_TAG_BROKER);
 
@@ -117,7 +118,7 @@ void lv_call_finish(struct lv_shard *shard, struct lv_call *call)
     if (s->is_dying)
         lv_session_end(s);
     else
-        lv_conn_resume(&s->conn);
+        session_resume(s);
 }
 
 char *lv_rs(char *out, size_t cap, const char *kind, struct lv_bytes name,
@@ -129,11 +130,12 @@ char *lv_rs(char *out, size_t cap, const char *kind, struct lv_bytes name,
 
 void call_fail_locked(struct lv_call *call, const char *rs)
 {
-    lv_call_fail(call, 405,
-                 "cannot obtain exclusive access to locked %s. It could be originally declared on another "
-                 "connection or the exclusive property value does not match that of the original "
-                 "declaration.",
-                 rs);
+    lv_call_fail(
+        call, 405,
+        "cannot obtain exclusive access to locked %s. It could be originally declared on another "
+        "connection or the exclusive property value does not match that of the original "
+        "declaration.",
+        rs);
 }
 
 struct lv_queue_entry *call_find_queue(struct lv_call *call)

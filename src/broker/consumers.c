@@ -18,7 +18,8 @@ static enum lv_sink_answer feed_deliver(struct lv_consumer *c, const struct lv_d
 
     struct lv_home_queue *hq = c->owner;
     struct lv_msg *kept = lv_msg_keep(d->msg);
-    if (kept == NULL) /* only a no_ack delivery can come unkept: lost, like on a full socket that breaks */
+    if (kept ==
+        NULL) /* only a no_ack delivery can come unkept: lost, like on a full socket that breaks */
         return LV_SINK_STOP;
     lv_msg_share(kept);
     struct lv_mail m = {
@@ -141,9 +142,13 @@ static void subscribe_at_home(struct lv_shard *shard, struct lv_call *call)
                                                                : REMOTE_WINDOW;
     feed->local = is_local ? sub : NULL;
     feed->remote = sub->self;
-    if (lv_queue_subscribe(hq->queue, &feed->consumer) != LV_OK) {
+    enum lv_err err = lv_queue_subscribe(hq->queue, &feed->consumer);
+    if (err != LV_OK) {
         feed_free(shard, feed);
-        lv_call_fail(call, 403, "%s in exclusive use", rs);
+        if (err == LV_EREFUSED)
+            lv_call_fail(call, 403, "%s in exclusive use", rs);
+        else
+            lv_call_fail(call, 541, "%s", lv_err_text(err));
         goto back;
     }
     /* Nothing until the session has told its client: lv_sub_start. */
@@ -281,8 +286,7 @@ static void get_at_home(struct lv_shard *shard, struct lv_call *call)
     char rs[LV_RS_MAX];
 
     if (hq == NULL) {
-        lv_call_fail(call, 404, "no %s",
-                     lv_rs(rs, sizeof(rs), "queue", call->name, call->vhost));
+        lv_call_fail(call, 404, "no %s", lv_rs(rs, sizeof(rs), "queue", call->name, call->vhost));
         lv_call_finish(shard, call);
         return;
     }

@@ -126,8 +126,7 @@ static struct lv_exchange *binding_source(struct lv_call *call)
     char rs[LV_RS_MAX];
 
     if (x == NULL)
-        lv_call_fail(call, 404, "no %s",
-                     lv_rs(rs, sizeof(rs), "exchange", call->name, call->vhost));
+        lv_call_fail(call, 404, "no %s", lv_rs(rs, sizeof(rs), "exchange", call->name, call->vhost));
     return x;
 }
 
@@ -165,7 +164,8 @@ static bool has_too_many_hashes(struct lv_call *call, const struct lv_exchange *
         start = i + 1;
     }
     if (hashes > TOPIC_HASHES_MAX)
-        lv_call_fail(call, 406, "Topic binding key '%.*s' uses %u '#' wildcards, at most %u are allowed",
+        lv_call_fail(call, 406,
+                     "Topic binding key '%.*s' uses %u '#' wildcards, at most %u are allowed",
                      LV_BYTES_FMT(call->key), hashes, TOPIC_HASHES_MAX);
     return hashes > TOPIC_HASHES_MAX;
 }
@@ -176,8 +176,7 @@ static void bind_at_registry(struct lv_shard *registry, struct lv_call *call)
     struct lv_dest *dest = x != NULL ? binding_destination(call) : NULL;
 
     if (dest != NULL && !has_too_many_hashes(call, x)) {
-        enum lv_err err =
-            lv_router_bind(&call->vhost->router, x, dest, call->key, call->arguments);
+        enum lv_err err = lv_router_bind(&call->vhost->router, x, dest, call->key, call->arguments);
         if (err == LV_EINVAL)
             fail_match(call);
         else if (err != LV_OK)
@@ -192,8 +191,9 @@ static void unbind_at_registry(struct lv_shard *registry, struct lv_call *call)
     struct lv_exchange *x = binding_source(call);
     struct lv_dest *dest = x != NULL ? binding_destination(call) : NULL;
 
-    if (dest != NULL)
-        (void)!lv_router_unbind(&call->vhost->router, x, dest, call->key, call->arguments);
+    if (dest != NULL &&
+        lv_router_unbind(&call->vhost->router, x, dest, call->key, call->arguments) == LV_ENOMEM)
+        lv_call_fail(call, 541, "out of memory");
     if (call->failure.code == 404)
         call->failure.code = 0;
     lv_call_finish(registry, call);

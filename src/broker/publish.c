@@ -12,8 +12,7 @@ void lv_route_memo_fini(struct lv_route_memo *memo)
 
 static inline bool memo_is_exchange(const struct lv_route_memo *memo, struct lv_bytes exchange)
 {
-    return memo->exchange_len == exchange.len &&
-           memcmp(memo->text, exchange.ptr, exchange.len) == 0;
+    return memo->exchange_len == exchange.len && memcmp(memo->text, exchange.ptr, exchange.len) == 0;
 }
 
 static inline bool memo_is_key(const struct lv_route_memo *memo, struct lv_bytes key)
@@ -65,7 +64,7 @@ static enum lv_err route_slow(struct lv_session *s, struct lv_route_memo *memo,
         return err;
     }
     memo->version = version;
-    if (query->more_count == 0 && !lv_route_uses_headers(router, memo->exchange)) {
+    if (query->more_count == 0 && !rt->used_headers) {
         memo->key_len = (uint16_t)query->key.len;
         memcpy(memo->text + memo->exchange_len, query->key.ptr, query->key.len);
         memo->has_key = true;

@@ -1,6 +1,6 @@
 /* Queues: declare, delete, purge.
  *
- * A queue is made at its home, the loop of the connection that declares it first, and becomes visible when the
+ * A queue is made at its home (placement.c) and becomes visible when the
  * registry enters it into the directory; two loops that declare one name at the same time meet there, and the
  * loser starts again. It ends the other way round: first at home, then in the directory. In between other
  * loops may still find its entry, but the home's handle is dead and its messages are dropped, as if they had
@@ -39,6 +39,14 @@ void mail_remove(struct lv_shard *registry, const struct lv_mail *m)
 
 /* ---- the end of a queue, at home ---- */
 
+static void home_forget(struct lv_shard *shard, struct lv_home_queue *hq)
+{
+    lv_handles_remove(&shard->queues, hq->self);
+    atomic_fetch_sub_explicit(&shard->queue_count, 1, memory_order_relaxed);
+    lv_queue_free(hq->queue);
+    lv_mem_free(hq, LV_TAG_QUEUE);
+}
+
 void home_delete(struct lv_shard *shard, struct lv_home_queue *hq, struct lv_call *call)
 {
     struct lv_queue_entry *entry = hq->entry;
@@ -49,9 +57,7 @@ void home_delete(struct lv_shard *shard, struct lv_home_queue *hq, struct lv_cal
         lv_call_finish(shard, call);
         return;
     }
-    lv_handles_remove(&shard->queues, hq->self);
-    lv_queue_free(hq->queue);
-    lv_mem_free(hq, LV_TAG_QUEUE);
+    home_forget(shard, hq);
     if (shard->index == REGISTRY_LOOP) {
         registry_remove(shard, vhost, entry, call);
         return;
@@ -117,7 +123,8 @@ static struct lv_queue_entry *entry_new(const struct lv_call *call)
     entry->dest.name.key = lv_bytes(entry->data, call->name.len);
     entry->arguments = lv_bytes(entry->data + call->name.len, call->arguments.len);
     entry->owner = call->exclusive ? call->owner : 0;
-    entry->durable = call->durable && !call->exclusive; /* RabbitMQ: exclusive queues are never durable */
+    entry->durable =
+        call->durable && !call->exclusive; /* RabbitMQ: exclusive queues are never durable */
     entry->auto_delete = call->auto_delete;
     return entry;
 }
@@ -140,6 +147,7 @@ static struct lv_home_queue *home_new(struct lv_shard *shard, const struct lv_ca
     if (lv_handles_add(&shard->queues, hq, &hq->self) != LV_OK)
         goto err_queue;
     hq->entry->home = hq->self;
+    atomic_fetch_add_explicit(&shard->queue_count, 1, memory_order_relaxed);
     return hq;
 err_queue:
     lv_queue_free(hq->queue);
@@ -165,7 +173,7 @@ static bool reserve_exclusive(struct lv_session *s)
 
 static void declare(struct lv_shard *shard, struct lv_call *call);
 
-/* Home again, after the registry: the queue is in the directory, or another declare was first. */
+/* The queue is in the directory. */
 static void declare_entered(struct lv_shard *shard, struct lv_call *call)
 {
     struct lv_session *s = call->session;
@@ -175,28 +183,27 @@ static void declare_entered(struct lv_shard *shard, struct lv_call *call)
     lv_call_finish(shard, call);
 }
 
-static void declare_lost(struct lv_shard *shard, struct lv_call *call)
+/* It is not: it never was. Either something failed, or another declare was first. */
+static void declare_lost(struct lv_shard *home, struct lv_call *call)
 {
-    struct lv_home_queue *hq = home_find(shard, call->queue);
+    struct lv_home_queue *hq = home_find(home, call->queue);
 
-    lv_handles_remove(&shard->queues, hq->self);
-    lv_queue_free(hq->queue);
     entry_free(hq->entry);
-    lv_mem_free(hq, LV_TAG_QUEUE);
-    call->queue = 0;
-    if (call->failure.code != 0)
-        lv_call_finish(shard, call);
-    else
-        declare(shard, call);
+    home_forget(home, hq);
+    call_go(home, call, call->origin, call->failure.code != 0 ? lv_call_finish : declare);
 }
 
 static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
 {
     enum lv_err err = lv_router_add_queue(&call->vhost->router, &call->entry->dest);
 
-    if (err != LV_OK && err != LV_EEXISTS)
+    if (err == LV_OK) {
+        call_go(registry, call, call->origin, declare_entered);
+        return;
+    }
+    if (err != LV_EEXISTS)
         lv_call_fail(call, 541, "%s", lv_err_text(err));
-    call_go(registry, call, call->origin, err == LV_OK ? declare_entered : declare_lost);
+    call_go(registry, call, lv_handle_loop(call->queue), declare_lost);
 }
 
 static void declare_again(struct lv_shard *registry, struct lv_call *call)
@@ -228,24 +235,33 @@ static void make_name(struct lv_call *call)
     call->name = lv_bytes(call->name_buf, 8 + LV_RANDOM_NAME_LEN);
 }
 
-static void declare_new(struct lv_shard *shard, struct lv_call *call)
+static void declare_at_home(struct lv_shard *home, struct lv_call *call)
 {
-    struct lv_home_queue *hq;
+    struct lv_home_queue *hq = home_new(home, call);
 
-    check_queue_arguments(call);
-    if (call->failure.code != 0) {
-        lv_call_finish(shard, call);
-        return;
-    }
-    if ((call->exclusive && !reserve_exclusive(call->session)) ||
-        (hq = home_new(shard, call)) == NULL) {
+    if (hq == NULL) {
         lv_call_fail(call, 541, "out of memory");
-        lv_call_finish(shard, call);
+        lv_call_finish(home, call);
         return;
     }
     call->queue = hq->self;
     call->entry = hq->entry;
-    call_go(shard, call, REGISTRY_LOOP, declare_at_registry);
+    call_go(home, call, REGISTRY_LOOP, declare_at_registry);
+}
+
+static void declare_new(struct lv_shard *shard, struct lv_call *call)
+{
+    check_queue_arguments(call);
+    if (call->exclusive && !reserve_exclusive(call->session))
+        lv_call_fail(call, 541, "out of memory");
+    if (call->failure.code != 0) {
+        lv_call_finish(shard, call);
+        return;
+    }
+    /* An exclusive queue stays with its connection; others are spread, or one that declares for everybody would
+     * have them all. */
+    unsigned home = call->exclusive ? shard->index : place_queue(shard);
+    call_go(shard, call, home, declare_at_home);
 }
 
 static void declare(struct lv_shard *shard, struct lv_call *call)

@@ -3,8 +3,6 @@
 #include "base/mem.h"
 #include "broker/broker_priv.h"
 
-#define MOVE_SLACK 1u /* sessions that the other loop may have more, so that all do not end up on one */
-
 static void mover_run(struct lv_loop *loop, struct lv_task *task);
 
 enum lv_err lv_session_open(struct lv_session *s, struct lv_shard *shard, int fd,
@@ -38,6 +36,12 @@ bool lv_session_enter(struct lv_session *s, struct lv_bytes vhost)
 struct lv_bytes lv_vhost_name(const struct lv_vhost *vhost)
 {
     return vhost->name.key;
+}
+
+void session_resume(struct lv_session *s)
+{
+    if (s->call == NULL && !s->is_moving && !s->is_blocked && !s->is_dying)
+        lv_conn_resume(&s->conn);
 }
 
 /* ---- the end ---- */
@@ -113,14 +117,9 @@ unsigned lv_session_queue_loop(const struct lv_session *s, struct lv_bytes queue
 
 bool lv_session_follow(struct lv_session *s, unsigned loop)
 {
-    struct lv_broker *b = s->broker;
-
     if (s->is_moving || s->is_dying || loop == s->shard->index || s->sub_count != 0)
         return false;
-    if (atomic_load_explicit(&b->shards[loop].session_count, memory_order_relaxed) >
-        atomic_load_explicit(&s->shard->session_count, memory_order_relaxed) + MOVE_SLACK)
-        return false;
-    if (!s->ops->can_move(s))
+    if (!may_move(s->broker, s->shard->index, loop) || !s->ops->can_move(s))
         return false;
     s->is_moving = true;
     s->move_to = (uint8_t)loop;
@@ -141,8 +140,7 @@ static void mover_run(struct lv_loop *loop, struct lv_task *task)
     if (s->is_dying || s->conn.is_closing)
         return;
     if (s->call != NULL || s->sub_count != 0 || !s->ops->can_move(s)) {
-        if (s->call == NULL)
-            lv_conn_resume(&s->conn);
+        session_resume(s);
         return;
     }
     lv_handles_remove(&shard->sessions, s->self);
@@ -167,5 +165,9 @@ void session_adopt(struct lv_shard *shard, struct lv_session *s)
         return;
     }
     s->ops->moved(s);
-    lv_conn_resume(&s->conn);
+    if (s->is_blocked && !shard->is_alarmed) { /* the alarm ended while it was on its way */
+        s->is_blocked = false;
+        s->ops->unblocked(s);
+    }
+    session_resume(s);
 }

@@ -27,7 +27,7 @@ struct lv_queue_entry;
 
 /* Why a verb was refused, in AMQP 0-9-1's vocabulary, which is the one users grep for. code 0: it was not. */
 struct lv_failure {
-    uint16_t code; /* reply code: 403, 404, 405, 406, 530, 541 ... */
+    uint16_t code;                  /* reply code: 403, 404, 405, 406, 530, 541 ... */
     char text[LV_FAILURE_TEXT_MAX]; /* without the "NOT_FOUND - " prefix; NUL-terminated */
 };
 
@@ -45,6 +45,8 @@ struct lv_session_ops {
     /* May it be moved to another loop now, and: it is on another loop now. */
     bool (*can_move)(const struct lv_session *s);
     void (*moved)(struct lv_session *s);
+    /* The alarm that blocked this publisher is over; its input goes on after this. */
+    void (*unblocked)(struct lv_session *s);
     /* The socket is gone: end all subscriptions, give back what is unsettled. May be called again. */
     void (*leave)(struct lv_session *s);
     /* Last word: nothing in the broker knows this session any more; free it. */
@@ -60,14 +62,15 @@ struct lv_session {
     struct lv_call *call;   /* the one that is away, or NULL */
     struct lv_task mover;
     lv_handle self;
-    uint64_t id;            /* unique in the broker's life: owner of exclusive queues */
-    lv_handle *exclusive;   /* queues this session owns (some may be gone already) */
+    uint64_t id;          /* unique in the broker's life: owner of exclusive queues */
+    lv_handle *exclusive; /* queues this session owns (some may be gone already) */
     uint32_t exclusive_count, exclusive_cap;
-    uint32_t sub_count;     /* subscriptions that have not ended */
+    uint32_t sub_count;       /* subscriptions that have not ended */
     uint32_t away_unaccepted; /* publishes on their way to other loops whose acceptance is awaited */
-    uint32_t away_streak;   /* publishes in a row that went to one other loop */
+    uint32_t away_streak;     /* publishes in a row that went to one other loop */
     uint8_t away_loop, move_to;
     bool is_moving, is_dying;
+    bool is_blocked; /* publishes while there is an alarm: not read */
 };
 
 /* Enters an accepted socket as a session. `s` is zeroed memory of the protocol, which stays the protocol's until
@@ -93,12 +96,14 @@ struct lv_bytes lv_vhost_name(const struct lv_vhost *vhost);
 
 /* ---- calls ---- */
 struct lv_call {
-    struct lv_session *session; /* touched on the origin loop only; lives until the call is back; NULL: no one waits */
+    struct lv_session *
+        session; /* touched on the origin loop only; lives until the call is back; NULL: no one waits */
     struct lv_broker *broker;
     unsigned origin;
     bool is_away;
     void (*step)(struct lv_shard *shard, struct lv_call *call);
-    void (*done)(struct lv_session *s, struct lv_call *call); /* takes nothing: the call is freed after it */
+    void (*done)(struct lv_session *s,
+                 struct lv_call *call); /* takes nothing: the call is freed after it */
     struct lv_vhost *vhost;
     uint64_t owner; /* id of the asking session */
 
@@ -111,21 +116,21 @@ struct lv_call {
     char name_buf[40];         /* a name made by the server */
     enum lv_exchange_type type;
     bool durable, exclusive, auto_delete, internal, passive, if_unused, if_empty, no_ack;
-    bool to_exchange;     /* the binding's destination is an exchange */
-    int32_t priority;     /* subscribe */
-    uint32_t credit;      /* subscribe: prefetch limit, 0: none */
-    struct lv_sub *sub;   /* subscribe, unsubscribe */
-    uint64_t cookie;      /* the protocol's */
+    bool to_exchange;             /* the binding's destination is an exchange */
+    int32_t priority;             /* subscribe */
+    uint32_t credit;              /* subscribe: prefetch limit, 0: none */
+    struct lv_sub *sub;           /* subscribe, unsubscribe */
+    uint64_t cookie;              /* the protocol's */
     struct lv_queue_entry *entry; /* the broker's */
 
     /* results */
     struct lv_failure failure;
     lv_handle queue;
     uint64_t messages, consumers;
-    bool is_empty;          /* get: there was none */
-    struct lv_msg *msg;     /* get: with its reference */
-    uint32_t slot;          /* get */
-    bool redelivered;       /* get */
+    bool is_empty;      /* get: there was none */
+    struct lv_msg *msg; /* get: with its reference */
+    uint32_t slot;      /* get */
+    bool redelivered;   /* get */
 };
 
 /* A call of `s` with everything zero but the session's own facts; NULL without memory. `s` must have none away. */
@@ -141,28 +146,31 @@ void lv_call_finish(struct lv_shard *shard, struct lv_call *call);
 
 /* The verbs. Each takes the call; the answer comes to call->done, maybe before the function returns. In the
  * comments: arguments -> results. */
-void lv_queue_declare(struct lv_call *call);    /* name (empty: made by server) flags arguments -> name queue messages consumers */
+void lv_queue_declare(
+    struct lv_call *call); /* name (empty: made by server) flags arguments -> name queue messages consumers */
 void lv_queue_delete(struct lv_call *call);     /* name if_unused if_empty -> messages */
 void lv_queue_purge_call(struct lv_call *call); /* name -> messages */
 void lv_exchange_declare(struct lv_call *call); /* name type flags arguments (alternate-exchange) */
 void lv_exchange_delete(struct lv_call *call);  /* name if_unused */
 void lv_bind(struct lv_call *call);             /* name other key arguments to_exchange */
 void lv_unbind(struct lv_call *call);           /* likewise */
-void lv_subscribe(struct lv_call *call);        /* name sub no_ack exclusive priority credit -> sub is fed after lv_sub_start */
-void lv_unsubscribe(struct lv_call *call);      /* sub -> no delivery any more */
-void lv_get(struct lv_call *call);              /* name no_ack -> is_empty, or msg slot redelivered queue messages */
-void lv_reply(struct lv_call *call);            /* queue (session), consumers, msg (kept, or NULL: only ask) -> is_empty: nobody there */
+void lv_subscribe(
+    struct lv_call *call); /* name sub no_ack exclusive priority credit -> sub is fed after lv_sub_start */
+void lv_unsubscribe(struct lv_call *call); /* sub -> no delivery any more */
+void lv_get(struct lv_call *call); /* name no_ack -> is_empty, or msg slot redelivered queue messages */
+void lv_reply(
+    struct lv_call *call); /* queue (session), consumers, msg (kept, or NULL: only ask) -> is_empty: nobody there */
 
 /* ---- subscriptions ---- */
 /* The session's side of a consumer, or of one basic.get with acknowledgement. Embedded in the protocol's struct. */
 struct lv_sub {
     struct lv_session *session;
-    lv_handle self;         /* in the shard's table, 0 until subscribed */
+    lv_handle self; /* in the shard's table, 0 until subscribed */
     lv_handle queue;
-    lv_handle feed;         /* at the queue's home; 0: ended, or a get */
-    struct lv_feed *local;  /* when the home is this loop */
-    uint32_t limit;         /* unsettled deliveries allowed; 0: no limit */
-    uint32_t unreported;    /* remote, no limit: deliveries since the last credit */
+    lv_handle feed;        /* at the queue's home; 0: ended, or a get */
+    struct lv_feed *local; /* when the home is this loop */
+    uint32_t limit;        /* unsettled deliveries allowed; 0: no limit */
+    uint32_t unreported;   /* remote, no limit: deliveries since the last credit */
     bool no_ack;
 };
 
@@ -180,12 +188,12 @@ void lv_sub_settle(struct lv_sub *sub, const uint32_t *slots, size_t n, enum lv_
 /* Where the last message of this publisher went; the next one with the same exchange and key goes there again
  * while the topology stands. Zeroed is empty. */
 struct lv_route_memo {
-    uint64_t version; /* of the router, 0: nothing remembered */
+    uint64_t version;             /* of the router, 0: nothing remembered */
     struct lv_exchange *exchange; /* valid at that version */
     lv_handle *queues;
     uint32_t count, cap;
     uint16_t exchange_len, key_len;
-    bool has_key; /* false: only the exchange is remembered */
+    bool has_key;          /* false: only the exchange is remembered */
     uint8_t text[2 * 255]; /* exchange, key */
 };
 
@@ -197,12 +205,17 @@ enum lv_err lv_session_route(struct lv_session *s, struct lv_route_memo *memo,
                              const struct lv_bytes *more_keys, size_t more_count,
                              struct lv_bytes headers) LV_MUST_USE;
 /* Can this exchange be published to? LV_ENOTFOUND, LV_EREFUSED (internal). */
-enum lv_err lv_session_find_exchange(const struct lv_session *s, struct lv_bytes exchange) LV_MUST_USE;
+enum lv_err lv_session_find_exchange(const struct lv_session *s,
+                                     struct lv_bytes exchange) LV_MUST_USE;
 /* Publishes to each queue. Returns how many acceptances are still to come through ops->accepted(token) (0: all
  * have it). With token 0 nobody waits and 0 is returned. A queue that is gone counts as having accepted. On
  * LV_ENOMEM in a queue the message is lost there and *lost is set. */
 uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_t count,
                             struct lv_msg *msg, uint64_t token, bool *lost);
+/* Asked after each publish: true, once, when an alarm stops this session's input from now on (reason: memory). */
+bool lv_session_block(struct lv_session *s);
+/* Reads a blocked session again all the same: it is to close. */
+void lv_session_unblock(struct lv_session *s);
 /* Sends a reply to the session `to` (any loop): its ops->reply(consumer) gets it, if it is there. */
 void lv_session_reply(struct lv_session *s, lv_handle to, uint64_t consumer, struct lv_msg *msg);
 

@@ -14,13 +14,18 @@ static const struct setting {
     enum type type;
     size_t offset;
     const char *key, *value, *help;
-    const char *text;  /* default of a STR */
-    uint32_t number;   /* default of a U32 */
+    const char *text; /* default of a STR */
+    uint32_t number;  /* default of a U32 */
 } settings[] = {
 #define LV_D_STR(def) .text = (def)
 #define LV_D_U32(def) .number = (def)
-#define LV_SETTING(t, field, k, def, v, h) \
-    { .type = t, .offset = offsetof(struct lv_settings, field), .key = k, .value = v, .help = h, LV_D_##t(def) },
+#define LV_SETTING(t, field, k, def, v, h)           \
+    { .type = t,                                     \
+      .offset = offsetof(struct lv_settings, field), \
+      .key = k,                                      \
+      .value = v,                                    \
+      .help = h,                                     \
+      LV_D_##t(def) },
 #include "config/settings.def"
 #undef LV_SETTING
 };
@@ -61,6 +66,31 @@ static enum lv_err parse_number(const char *text, uint32_t *out)
     return LV_OK;
 }
 
+enum lv_err lv_watermark_parse(const char *text, uint64_t total, uint64_t *bytes)
+{
+    static const struct {
+        const char *suffix;
+        double factor;
+    } units[] = { { "", 1 },       { "kB", 1e3 },      { "MB", 1e6 },    { "GB", 1e9 },
+                  { "KiB", 1024 }, { "MiB", 1048576 }, { "GiB", 0x1p30 } };
+    char *end;
+    double v = strtod(text, &end);
+
+    if (end == text || !(v >= 0) || v > 0x1p53)
+        return LV_EINVAL;
+    if (*end == '\0' && v <= 1) {
+        *bytes = (uint64_t)(v * (double)total);
+        return LV_OK;
+    }
+    for (size_t i = 0; i < LV_ARRAY_LEN(units); i++) {
+        if (strcmp(end, units[i].suffix) != 0)
+            continue;
+        *bytes = (uint64_t)(v * units[i].factor);
+        return LV_OK;
+    }
+    return LV_EINVAL;
+}
+
 /* Bounds that a value must keep beyond being a number. */
 static const char *out_of_bounds(const struct lv_settings *s)
 {
@@ -72,6 +102,9 @@ static const char *out_of_bounds(const struct lv_settings *s)
         return "frame-max: at least 4096";
     if (s->heartbeat > UINT16_MAX)
         return "heartbeat: at most 65535";
+    uint64_t bytes;
+    if (lv_watermark_parse(s->memory_high_watermark, 0, &bytes) != LV_OK)
+        return "memory-high-watermark: a part from 0 to 1, or a size";
     if (s->max_message_size == 0 || s->max_message_size > LV_BODY_BYTES_HARD_MAX)
         return "max-message-size: from 1 to 536870912";
     return NULL;
@@ -121,9 +154,9 @@ size_t lv_settings_help(char *out, size_t cap)
         char head[64], def[32];
         snprintf(head, sizeof(head), "--%s %s", d->key, d->value);
         snprintf(def, sizeof(def), "%u", d->number);
-        int n = snprintf(used < cap ? out + used : NULL, used < cap ? cap - used : 0,
-                         "  %-32s %s (default: %s)\n", head, d->help,
-                         d->type == STR ? d->text : def);
+        int n =
+            snprintf(used < cap ? out + used : NULL, used < cap ? cap - used : 0,
+                     "  %-32s %s (default: %s)\n", head, d->help, d->type == STR ? d->text : def);
         used += n > 0 ? (size_t)n : 0;
     }
     return used;

@@ -25,6 +25,8 @@ void lv_settings_init(struct lv_settings *s);
  * bytes) says which argument and why. */
 enum lv_err lv_settings_parse(struct lv_settings *s, int argc, char **argv, char *error,
                               size_t cap) LV_MUST_USE;
+/* A watermark: a part ("0.6") of `total` bytes, or a size ("512MiB", "2GB", "1000000"). LV_EINVAL: neither. */
+enum lv_err lv_watermark_parse(const char *text, uint64_t total, uint64_t *bytes) LV_MUST_USE;
 /* The table as text for --help: one line a setting, into `out`; returns the bytes it wanted. */
 size_t lv_settings_help(char *out, size_t cap);
 

@@ -6,7 +6,7 @@
 #include "os/os.h"
 
 #define READ_BLOCK_BYTES 262144u
-#define OUT_HIGH_BYTES 262144u
+#define OUT_HIGH_BYTES 1048576u
 
 static void loop_free(struct lv_loop *loop)
 {

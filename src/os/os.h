@@ -28,6 +28,10 @@ enum lv_err lv_os_random(void *out, size_t bytes) LV_MUST_USE;
 /* How many this process may use: its affinity, bounded by the control group's quota. At least 1. */
 unsigned lv_os_cpus(void);
 
+/* ---- memory ---- */
+/* Bytes that this process may use: the machine's, bounded by the control group's limit. 0: unknown. */
+uint64_t lv_os_memory(void);
+
 /* ---- files ---- */
 /* Creates the folder, mode 0700; one that is there already is fine. LV_EIO with errno. */
 enum lv_err lv_os_mkdir(const char *path) LV_MUST_USE;

@@ -1,8 +1,7 @@
 #include "base/table.h"
 #include "security/security.h"
 
-enum lv_err lv_sasl_plain(struct lv_bytes response, struct lv_bytes *name,
-                          struct lv_bytes *password)
+enum lv_err lv_sasl_plain(struct lv_bytes response, struct lv_bytes *name, struct lv_bytes *password)
 {
     const uint8_t *end = response.ptr + response.len;
     const uint8_t *first = response.len != 0 ? memchr(response.ptr, 0, response.len) : NULL;

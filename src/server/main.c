@@ -67,8 +67,8 @@ static void accepted(struct lv_loop *loop, int fd, void *ctx)
 static enum lv_err write_ready_file(const char *path, const char *amqp)
 {
     char text[256];
-    int n = snprintf(text, sizeof(text), "{\"pid\":%ld,\"amqp\":[\"%s\"],\"http\":[]}\n", (long)getpid(),
-                     amqp);
+    int n = snprintf(text, sizeof(text), "{\"pid\":%ld,\"amqp\":[\"%s\"],\"http\":[]}\n",
+                     (long)getpid(), amqp);
 
     return lv_os_replace_file(path, lv_bytes(text, (size_t)n));
 }
@@ -121,9 +121,11 @@ static int usage(FILE *out)
     char help[4096];
 
     lv_settings_help(help, sizeof(help));
-    fprintf(out, "leveretd: a message broker that RabbitMQ clients use unchanged\n\n"
-                 "Usage: leveretd [--OPTION VALUE]...\n\n%s  %-32s print this\n  %-32s print the version\n",
-            help, "--help", "--version");
+    fprintf(
+        out,
+        "leveretd: a message broker that RabbitMQ clients use unchanged\n\n"
+        "Usage: leveretd [--OPTION VALUE]...\n\n%s  %-32s print this\n  %-32s print the version\n",
+        help, "--help", "--version");
     return out == stdout ? EX_OK : EX_USAGE;
 }
 

@@ -22,9 +22,9 @@ enum lv_amqp_conn_state {
     LV_AMQP_TUNING,   /* tune sent: tune-ok */
     LV_AMQP_OPENING,  /* open */
     LV_AMQP_RUNNING,
-    LV_AMQP_LEAVING,  /* the client's connection.close is being answered */
-    LV_AMQP_CLOSING,  /* connection.close sent: close-ok, everything else is ignored */
-    LV_AMQP_SILENT,   /* not trusted: the socket is closed after a delay, input is dropped */
+    LV_AMQP_LEAVING, /* the client's connection.close is being answered */
+    LV_AMQP_CLOSING, /* connection.close sent: close-ok, everything else is ignored */
+    LV_AMQP_SILENT,  /* not trusted: the socket is closed after a delay, input is dropped */
 };
 
 enum lv_amqp_cap {
@@ -36,18 +36,18 @@ enum lv_amqp_cap {
 struct lv_amqp_chan;
 
 struct lv_amqp_conn {
-    struct lv_session s; /* first */
+    struct lv_session s;         /* first */
     struct lv_amqp_chan **chans; /* by channel number, chan_cap of them */
     struct lv_amqp_chan *last;   /* the channel of the last frame */
     struct lv_link to_confirm;   /* channels with confirms to send at the end of the turn */
     struct lv_task turn_end;
-    struct lv_timer timer; /* handshake, then heartbeat, then close */
+    struct lv_timer timer;        /* handshake, then heartbeat, then close */
     struct lv_amqp_chan *filling; /* its body goes straight into its message; NULL: none */
     uint32_t filling_left;        /* payload bytes of the current body frame still to come */
-    uint32_t filling_last;        /* the last part, not given to the channel before the end octet was seen */
-    bool wants_end;               /* the end octet of such a frame comes next */
-    uint32_t payload_max;         /* largest payload accepted: frame_max, as RabbitMQ counts */
-    uint32_t frame_max;           /* largest frame sent */
+    uint32_t filling_last; /* the last part, not given to the channel before the end octet was seen */
+    bool wants_end;        /* the end octet of such a frame comes next */
+    uint32_t payload_max; /* largest payload accepted: frame_max, as RabbitMQ counts */
+    uint32_t frame_max;   /* largest frame sent */
     uint32_t chan_cap, chan_count;
     uint16_t channel_max, heartbeat; /* s */
     uint8_t state, caps;
@@ -59,7 +59,12 @@ struct lv_amqp_conn {
 
 /* ---- channel ---- */
 
-enum lv_amqp_chan_state { LV_AMQP_CHAN_READY, LV_AMQP_CHAN_HEADER, LV_AMQP_CHAN_BODY, LV_AMQP_CHAN_CLOSING };
+enum lv_amqp_chan_state {
+    LV_AMQP_CHAN_READY,
+    LV_AMQP_CHAN_HEADER,
+    LV_AMQP_CHAN_BODY,
+    LV_AMQP_CHAN_CLOSING
+};
 enum lv_amqp_chan_mode { LV_AMQP_PLAIN, LV_AMQP_CONFIRM, LV_AMQP_TX };
 
 /* What the client must settle: a basic.consume or basic.get delivery, in order of its tag. */
@@ -76,7 +81,7 @@ struct lv_amqp_open {
 /* A ring in order of tags; settled entries leave at the head, or when it would have to grow. */
 struct lv_amqp_unacked {
     struct lv_amqp_open *ring;
-    uint32_t cap; /* power of two, or 0 */
+    uint32_t cap;         /* power of two, or 0 */
     uint32_t head, count; /* entries, settled ones included */
     uint32_t open;        /* LV_AMQP_OPEN ones */
 };
@@ -101,7 +106,7 @@ static inline struct lv_bytes lv_amqp_sub_tag(const struct lv_amqp_sub *sub)
 /* The publishing half of a channel, made by its first basic.publish. */
 struct lv_amqp_pub {
     struct lv_route_memo memo;
-    struct lv_msg *msg;      /* the content being received, or NULL when it is only counted (too large) */
+    struct lv_msg *msg; /* the content being received, or NULL when it is only counted (too large) */
     uint64_t body_size, body_got;
     bool mandatory, immediate;
     uint8_t exchange_len, key_len;
@@ -126,21 +131,21 @@ struct lv_amqp_chan {
     struct lv_amqp_conn *conn;
     uint16_t number;
     uint8_t state, mode;
-    uint8_t epoch;           /* tells a channel from an earlier one with its number */
-    bool is_stopped;         /* the channel-wide limit is reached: all consumers are paused */
-    uint32_t method;         /* under way: named by an error */
-    uint32_t prefetch;       /* for consumers to come; 0: no limit */
-    uint32_t global_limit;   /* for all consumers together; 0: no limit */
-    uint32_t consumed_open;  /* unsettled deliveries of consumers (gets not counted) */
-    uint64_t last_tag;       /* of the last delivery */
+    uint8_t epoch;          /* tells a channel from an earlier one with its number */
+    bool is_stopped;        /* the channel-wide limit is reached: all consumers are paused */
+    uint32_t method;        /* under way: named by an error */
+    uint32_t prefetch;      /* for consumers to come; 0: no limit */
+    uint32_t global_limit;  /* for all consumers together; 0: no limit */
+    uint32_t consumed_open; /* unsettled deliveries of consumers (gets not counted) */
+    uint64_t last_tag;      /* of the last delivery */
     struct lv_link consumers;
     struct lv_amqp_unacked unacked;
     struct lv_amqp_pub *pub;
     struct lv_amqp_confirms confirms;
     struct lv_amqp_tx_publish *tx_first, *tx_last;
-    struct lv_link held;     /* deliveries from other loops that the channel-wide limit holds back */
+    struct lv_link held; /* deliveries from other loops that the channel-wide limit holds back */
     struct lv_amqp_reply *reply; /* direct reply-to consumer, or NULL */
-    uint8_t *last_queue;     /* length and name of the most recently declared queue, or NULL */
+    uint8_t *last_queue;         /* length and name of the most recently declared queue, or NULL */
 };
 
 /* ---- conn.c ---- */
@@ -152,12 +157,12 @@ static inline const struct lv_settings *lv_amqp_settings(const struct lv_amqp_co
 struct lv_wr lv_amqp_out(struct lv_amqp_conn *ac, size_t n);
 void lv_amqp_sent(struct lv_amqp_conn *ac, const struct lv_wr *w);
 #define LV_AMQP_METHOD_MAX 1536u /* three short strings, a long string of 512 and some numbers */
-#define LV_AMQP_SEND(ac, number, name, ...)                          \
-    do {                                                             \
-        struct lv_amqp_##name lv_m_ = { __VA_ARGS__ };               \
-        struct lv_wr lv_w_ = lv_amqp_out((ac), LV_AMQP_METHOD_MAX);  \
-        lv_amqp_write_##name(&lv_w_, (number), &lv_m_);              \
-        lv_amqp_sent((ac), &lv_w_);                                  \
+#define LV_AMQP_SEND(ac, number, name, ...)                         \
+    do {                                                            \
+        struct lv_amqp_##name lv_m_ = { __VA_ARGS__ };              \
+        struct lv_wr lv_w_ = lv_amqp_out((ac), LV_AMQP_METHOD_MAX); \
+        lv_amqp_write_##name(&lv_w_, (number), &lv_m_);             \
+        lv_amqp_sent((ac), &lv_w_);                                 \
     } while (0)
 /* lv_amqp_chan_leave for every channel. */
 void lv_amqp_leave_all(struct lv_amqp_conn *ac);
@@ -177,15 +182,16 @@ void lv_amqp_connection_method(struct lv_amqp_conn *ac, uint32_t method, struct 
 
 /* ---- error.c ---- */
 /* connection.close with `code`, class and method of `method` (0: none); everything after is ignored. */
-void lv_amqp_conn_error(struct lv_amqp_conn *ac, uint16_t code, uint32_t method, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void lv_amqp_conn_error(struct lv_amqp_conn *ac, uint16_t code, uint32_t method, const char *format,
+                        ...) __attribute__((format(printf, 4, 5)));
 /* channel.close for a soft code, connection.close for a hard one, naming ch->method. */
 void lv_amqp_error(struct lv_amqp_chan *ch, uint16_t code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same for a verb that failed; false: it did not fail. */
 bool lv_amqp_failed(struct lv_amqp_chan *ch, const struct lv_call *call);
 /* Method arguments that do not decode. */
-void lv_amqp_cannot_decode(struct lv_amqp_conn *ac, uint32_t method, struct lv_bytes args, enum lv_err err);
+void lv_amqp_cannot_decode(struct lv_amqp_conn *ac, uint32_t method, struct lv_bytes args,
+                           enum lv_err err);
 /* A frame that cannot be right: 501 with its dump. */
 void lv_amqp_bad_frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f, struct lv_bytes in);
 /* A frame of no known kind: 501 with its dump. */
@@ -253,7 +259,8 @@ enum lv_sink_answer lv_amqp_deliver(struct lv_sub *sub, const struct lv_delivery
 void lv_amqp_cancelled(struct lv_sub *sub);
 /* Room in the output again, or under the channel-wide limit: consumers go on. */
 void lv_amqp_chan_resume(struct lv_amqp_chan *ch);
-struct lv_amqp_sub *lv_amqp_sub_new(struct lv_amqp_chan *ch, struct lv_bytes tag, bool is_get) LV_MUST_USE;
+struct lv_amqp_sub *lv_amqp_sub_new(struct lv_amqp_chan *ch, struct lv_bytes tag,
+                                    bool is_get) LV_MUST_USE;
 void lv_amqp_sub_unref(struct lv_amqp_sub *sub);
 struct lv_amqp_sub *lv_amqp_consumer_find(struct lv_amqp_chan *ch, struct lv_bytes tag);
 void lv_amqp_held_drop(struct lv_amqp_chan *ch);
@@ -274,7 +281,8 @@ void lv_amqp_settle(struct lv_amqp_chan *ch, uint64_t first, uint64_t last, enum
 /* Settles the entries that a transaction kept, each with its outcome. */
 void lv_amqp_settle_tx(struct lv_amqp_chan *ch);
 /* basic.ack, nack, reject: with the exact-tag rule; in a transaction it is kept for the commit. */
-void lv_amqp_client_settles(struct lv_amqp_chan *ch, uint64_t tag, bool multiple, enum lv_outcome outcome);
+void lv_amqp_client_settles(struct lv_amqp_chan *ch, uint64_t tag, bool multiple,
+                            enum lv_outcome outcome);
 void lv_amqp_recover(struct lv_amqp_chan *ch, bool requeue, bool wants_ok);
 
 /* ---- tx.c ---- */

@@ -27,13 +27,12 @@ void lv_amqp_chan_open(struct lv_amqp_conn *ac, uint16_t number)
     struct lv_amqp_chan *ch = NULL;
 
     if (ac->chan_count >= ac->channel_max) { /* RabbitMQ counts channels, and takes any number */
-        lv_amqp_conn_error(ac, 530, 0,
-                           "number of channels opened (%u) has reached the negotiated channel_max (%u)",
-                           ac->chan_count, ac->channel_max);
+        lv_amqp_conn_error(
+            ac, 530, 0, "number of channels opened (%u) has reached the negotiated channel_max (%u)",
+            ac->chan_count, ac->channel_max);
         return;
     }
-    if (!reserve_number(ac, number) ||
-        (ch = lv_mem_zalloc(sizeof(*ch), LV_TAG_CHANNEL)) == NULL) {
+    if (!reserve_number(ac, number) || (ch = lv_mem_zalloc(sizeof(*ch), LV_TAG_CHANNEL)) == NULL) {
         lv_amqp_conn_error(ac, 541, LV_AMQP_CHANNEL_OPEN, "out of memory");
         return;
     }
@@ -178,8 +177,7 @@ static void basic_ack(struct lv_amqp_chan *ch, const struct lv_amqp_basic_ack *m
 
 static void basic_nack(struct lv_amqp_chan *ch, const struct lv_amqp_basic_nack *m)
 {
-    lv_amqp_client_settles(ch, m->delivery_tag, m->multiple,
-                           m->requeue ? LV_RELEASED : LV_REJECTED);
+    lv_amqp_client_settles(ch, m->delivery_tag, m->multiple, m->requeue ? LV_RELEASED : LV_REJECTED);
 }
 
 static void basic_reject(struct lv_amqp_chan *ch, const struct lv_amqp_basic_reject *m)
@@ -233,13 +231,13 @@ static void closing_method(struct lv_amqp_chan *ch, uint32_t method)
         lv_amqp_chan_free(ch);
 }
 
-#define ON(NAME, name, handle)                             \
-    case LV_AMQP_##NAME: {                                 \
-        struct lv_amqp_##name m;                           \
-        err = lv_amqp_decode_##name(args, &m);             \
-        if (err == LV_OK)                                  \
-            handle(ch, &m);                                \
-        break;                                             \
+#define ON(NAME, name, handle)                 \
+    case LV_AMQP_##NAME: {                     \
+        struct lv_amqp_##name m;               \
+        err = lv_amqp_decode_##name(args, &m); \
+        if (err == LV_OK)                      \
+            handle(ch, &m);                    \
+        break;                                 \
     }
 
 bool lv_amqp_chan_method(struct lv_amqp_chan *ch, uint32_t method, struct lv_bytes args)

@@ -75,10 +75,11 @@ static void method_frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f,
         return;
     }
     if (ch->state == LV_AMQP_CHAN_HEADER || ch->state == LV_AMQP_CHAN_BODY) {
-        lv_amqp_conn_error(ac, 505, LV_AMQP_BASIC_PUBLISH, "%s",
-                           ch->state == LV_AMQP_CHAN_HEADER
-                               ? "expected content header for class 60, got non content header frame instead"
-                               : "expected content body, got non content body frame instead");
+        lv_amqp_conn_error(
+            ac, 505, LV_AMQP_BASIC_PUBLISH, "%s",
+            ch->state == LV_AMQP_CHAN_HEADER
+                ? "expected content header for class 60, got non content header frame instead"
+                : "expected content body, got non content body frame instead");
         return;
     }
     *again = !lv_amqp_chan_method(ch, method, args);
@@ -86,7 +87,8 @@ static void method_frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f,
 
 static void content_frame(struct lv_amqp_conn *ac, const struct lv_amqp_frame *f)
 {
-    struct lv_amqp_chan *ch = ac->state == LV_AMQP_RUNNING ? lv_amqp_chan_find(ac, f->channel) : NULL;
+    struct lv_amqp_chan *ch =
+        ac->state == LV_AMQP_RUNNING ? lv_amqp_chan_find(ac, f->channel) : NULL;
 
     if (f->channel == 0 || ac->state != LV_AMQP_RUNNING) {
         lv_amqp_unexpected(ac, f, NULL);
@@ -151,7 +153,8 @@ static size_t begin_filling(struct lv_amqp_conn *ac, struct lv_bytes in)
     uint16_t number;
     uint32_t size;
 
-    if (!lv_amqp_frame_peek(in, &type, &number, &size) || type != LV_AMQP_FRAME_BODY || size < FILL_MIN)
+    if (!lv_amqp_frame_peek(in, &type, &number, &size) || type != LV_AMQP_FRAME_BODY ||
+        size < FILL_MIN)
         return 0;
     struct lv_amqp_chan *ch = lv_amqp_chan_find(ac, number);
     size_t here = in.len - LV_AMQP_FRAME_HEAD;
@@ -256,7 +259,9 @@ static void heartbeat_tick(struct lv_loop *loop, struct lv_timer *t)
     ac->said = c->bytes_out;
     if (++ac->heartbeat_ticks == 2) {
         ac->heartbeat_ticks = 0;
-        ac->heartbeats_missed = c->bytes_in == ac->heard ? (uint8_t)(ac->heartbeats_missed + 1) : 0;
+        bool is_silent =
+            c->bytes_in == ac->heard && !ac->s.is_blocked; /* what is not read is not counted */
+        ac->heartbeats_missed = is_silent ? (uint8_t)(ac->heartbeats_missed + 1) : 0;
         ac->heard = c->bytes_in;
         if (ac->heartbeats_missed == 2) {
             char peer[LV_ADDR_MAX];
@@ -370,6 +375,16 @@ static void session_shut(struct lv_session *s, uint16_t code, const char *text)
         lv_conn_close(&ac->s.conn, 0);
 }
 
+static void session_unblocked(struct lv_session *s)
+{
+    struct lv_amqp_conn *ac = (struct lv_amqp_conn *)s;
+
+    if ((ac->caps & LV_AMQP_CAP_BLOCKED) != 0 && ac->state == LV_AMQP_RUNNING)
+        LV_AMQP_SEND(ac, 0, connection_unblocked, );
+    ac->heard = s->conn.bytes_in;
+    ac->heartbeats_missed = 0;
+}
+
 static bool session_can_move(const struct lv_session *s)
 {
     const struct lv_amqp_conn *ac = (const struct lv_amqp_conn *)s;
@@ -407,6 +422,7 @@ static const struct lv_session_ops session_ops = {
     .accepted = lv_amqp_accepted,
     .reply = lv_amqp_reply_arrived,
     .shut = session_shut,
+    .unblocked = session_unblocked,
     .can_move = session_can_move,
     .moved = session_moved,
     .leave = session_leave,

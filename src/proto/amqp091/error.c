@@ -72,7 +72,8 @@ static void conn_close(struct lv_amqp_conn *ac, uint16_t code, uint32_t method, 
         return;
     lv_conn_peer(&ac->s.conn, peer);
     lv_log(CONN_ERROR, lv_log_str(peer), lv_log_u64(code), lv_log_bytes(reply));
-    bool is_trusted = was == LV_AMQP_RUNNING || was == LV_AMQP_OPENING || code == 320 || code == 530 ||
+    bool is_trusted = was == LV_AMQP_RUNNING || was == LV_AMQP_OPENING || code == 320 ||
+                      code == 530 ||
                       (code == 403 && (ac->caps & LV_AMQP_CAP_AUTH_FAILURE_CLOSE) != 0);
     if (!is_trusted) {
         go_silent(ac);
@@ -82,13 +83,15 @@ static void conn_close(struct lv_amqp_conn *ac, uint16_t code, uint32_t method, 
     LV_AMQP_SEND(ac, 0, connection_close, .reply_code = code, .reply_text = reply,
                  .class_id = (uint16_t)(method >> 16), .method_id = (uint16_t)method);
     ac->state = LV_AMQP_CLOSING;
+    lv_session_unblock(&ac->s);
     if (was == LV_AMQP_RUNNING)
         lv_timer_start(ac->s.conn.loop, &ac->timer, CLOSE_WAIT_MS, give_up);
     else
         lv_amqp_hang_up(ac); /* RabbitMQ does not wait for a close-ok before opening */
 }
 
-void lv_amqp_conn_error(struct lv_amqp_conn *ac, uint16_t code, uint32_t method, const char *format, ...)
+void lv_amqp_conn_error(struct lv_amqp_conn *ac, uint16_t code, uint32_t method, const char *format,
+                        ...)
 {
     char text[LV_FAILURE_TEXT_MAX];
     va_list args;
@@ -141,7 +144,8 @@ bool lv_amqp_failed(struct lv_amqp_chan *ch, const struct lv_call *call)
     return true;
 }
 
-void lv_amqp_cannot_decode(struct lv_amqp_conn *ac, uint32_t method, struct lv_bytes args, enum lv_err err)
+void lv_amqp_cannot_decode(struct lv_amqp_conn *ac, uint32_t method, struct lv_bytes args,
+                           enum lv_err err)
 {
     char dump[400];
 

@@ -28,9 +28,9 @@ static void put_text(struct lv_wr *w, const char *name, const char *text)
 static size_t server_properties(struct lv_amqp_conn *ac, uint8_t *out, size_t cap)
 {
     static const char *const capabilities[] = {
-        "publisher_confirms", "exchange_exchange_bindings", "basic.nack",
-        "consumer_cancel_notify", "connection.blocked", "consumer_priorities",
-        "authentication_failure_close", "per_consumer_qos", "direct_reply_to",
+        "publisher_confirms",           "exchange_exchange_bindings", "basic.nack",
+        "consumer_cancel_notify",       "connection.blocked",         "consumer_priorities",
+        "authentication_failure_close", "per_consumer_qos",           "direct_reply_to",
     };
     const struct lv_settings *settings = lv_amqp_settings(ac);
     struct lv_wr w = lv_wr(out, cap);
@@ -68,7 +68,9 @@ size_t lv_amqp_hello(struct lv_amqp_conn *ac, struct lv_bytes in)
 {
     static const uint8_t ours[8] = { 'A', 'M', 'Q', 'P', 0, 0, 9, 1 };
     static const uint8_t amqp10[8] = { 'A', 'M', 'Q', 'P', 3, 1, 0, 0 };
-    static const uint8_t old[8] = { 'A', 'M', 'Q', 'P', 1, 1, 0, 9 }; /* 0-9, taken for 0-9-1 (RabbitMQ) */
+    static const uint8_t old[8] = {
+        'A', 'M', 'Q', 'P', 1, 1, 0, 9
+    }; /* 0-9, taken for 0-9-1 (RabbitMQ) */
     uint8_t table[1024];
 
     if (in.len < sizeof(ours))
@@ -78,7 +80,8 @@ size_t lv_amqp_hello(struct lv_amqp_conn *ac, struct lv_bytes in)
         char peer[LV_ADDR_MAX];
         lv_conn_peer(&ac->s.conn, peer);
         lv_log(BAD_HEADER, lv_log_str(peer), lv_log_bytes(lv_bytes(in.ptr, sizeof(ours))));
-        lv_conn_write(&ac->s.conn, lv_bytes(answers_with_ours(in.ptr) ? ours : amqp10, sizeof(ours)));
+        lv_conn_write(&ac->s.conn,
+                      lv_bytes(answers_with_ours(in.ptr) ? ours : amqp10, sizeof(ours)));
         lv_amqp_hang_up(ac);
         return in.len;
     }
@@ -105,7 +108,8 @@ static uint8_t client_caps(struct lv_bytes properties)
     struct lv_value caps, v;
     uint8_t bits = 0;
 
-    if (!lv_table_find(properties, LV_BYTES_LIT("capabilities"), &caps) || caps.kind != LV_KIND_TABLE)
+    if (!lv_table_find(properties, LV_BYTES_LIT("capabilities"), &caps) ||
+        caps.kind != LV_KIND_TABLE)
         return 0;
     for (size_t i = 0; i < LV_ARRAY_LEN(known); i++)
         if (lv_table_find(caps.bytes, lv_bytes_str(known[i].name), &v) && v.kind == LV_KIND_BOOL &&
@@ -123,10 +127,11 @@ static void refuse_login(struct lv_amqp_conn *ac, struct lv_bytes mechanism, str
     lv_log(LOGIN_REFUSED, lv_log_str(peer), lv_log_bytes(name),
            lv_log_str(login == LV_LOGIN_LOOPBACK_ONLY ? "user can only connect via localhost"
                                                       : "invalid credentials"));
-    lv_amqp_conn_error(ac, 403, LV_AMQP_CONNECTION_START_OK & 0,
-                       "Login was refused using authentication mechanism %.*s. For details see the broker "
-                       "logfile.",
-                       LV_BYTES_FMT(mechanism));
+    lv_amqp_conn_error(
+        ac, 403, LV_AMQP_CONNECTION_START_OK & 0,
+        "Login was refused using authentication mechanism %.*s. For details see the broker "
+        "logfile.",
+        LV_BYTES_FMT(mechanism));
 }
 
 static void say_invalid_response(struct lv_amqp_conn *ac, struct lv_bytes response)
@@ -192,17 +197,18 @@ static void start_ok(struct lv_amqp_conn *ac, const struct lv_amqp_connection_st
 /* ---- tune-ok ---- */
 
 /* RabbitMQ: a client may lower what was offered, not raise it, and not ask for "no limit" when there is one. */
-static bool is_negotiable(struct lv_amqp_conn *ac, const char *what, uint32_t wanted, uint32_t offered,
-                          uint32_t lowest)
+static bool is_negotiable(struct lv_amqp_conn *ac, const char *what, uint32_t wanted,
+                          uint32_t offered, uint32_t lowest)
 {
     if (wanted != 0 && wanted < lowest)
         lv_amqp_conn_error(ac, 530, LV_AMQP_CONNECTION_TUNE,
                            "negotiated %s = %u is lower than the minimum allowed value (%u)", what,
                            wanted, lowest);
     else if (offered != 0 && wanted == 0)
-        lv_amqp_conn_error(ac, 530, LV_AMQP_CONNECTION_TUNE,
-                           "negotiated %s = 0 (no limit) is higher than the maximum allowed value (%u)",
-                           what, offered);
+        lv_amqp_conn_error(
+            ac, 530, LV_AMQP_CONNECTION_TUNE,
+            "negotiated %s = 0 (no limit) is higher than the maximum allowed value (%u)", what,
+            offered);
     else if (offered != 0 && wanted > offered)
         lv_amqp_conn_error(ac, 530, LV_AMQP_CONNECTION_TUNE,
                            "negotiated %s = %u is higher than the maximum allowed value (%u)", what,
@@ -247,27 +253,28 @@ static void open(struct lv_amqp_conn *ac, const struct lv_amqp_connection_open *
 
 /* ---- dispatch ---- */
 
-#define TAKE(NAME, name, needed_state, handle)                            \
-    case LV_AMQP_##NAME: {                                                \
-        struct lv_amqp_##name m;                                          \
-        if (ac->state != (needed_state)) {                                \
-            wrong_state(ac, method);                                      \
-            break;                                                        \
-        }                                                                 \
-        enum lv_err err = lv_amqp_decode_##name(args, &m);                \
-        if (err != LV_OK)                                                 \
-            lv_amqp_cannot_decode(ac, method, args, err);                 \
-        else                                                              \
-            handle(ac, &m);                                               \
-        break;                                                            \
+#define TAKE(NAME, name, needed_state, handle)             \
+    case LV_AMQP_##NAME: {                                 \
+        struct lv_amqp_##name m;                           \
+        if (ac->state != (needed_state)) {                 \
+            wrong_state(ac, method);                       \
+            break;                                         \
+        }                                                  \
+        enum lv_err err = lv_amqp_decode_##name(args, &m); \
+        if (err != LV_OK)                                  \
+            lv_amqp_cannot_decode(ac, method, args, err);  \
+        else                                               \
+            handle(ac, &m);                                \
+        break;                                             \
     }
 
 static const char *state_name(const struct lv_amqp_conn *ac)
 {
     static const char *const names[] = {
-        [LV_AMQP_HELLO] = "starting",   [LV_AMQP_STARTING] = "starting", [LV_AMQP_TUNING] = "tuning",
-        [LV_AMQP_OPENING] = "opening",  [LV_AMQP_RUNNING] = "running",   [LV_AMQP_LEAVING] = "closing",
-        [LV_AMQP_CLOSING] = "closing",  [LV_AMQP_SILENT] = "closing",
+        [LV_AMQP_HELLO] = "starting",  [LV_AMQP_STARTING] = "starting",
+        [LV_AMQP_TUNING] = "tuning",   [LV_AMQP_OPENING] = "opening",
+        [LV_AMQP_RUNNING] = "running", [LV_AMQP_LEAVING] = "closing",
+        [LV_AMQP_CLOSING] = "closing", [LV_AMQP_SILENT] = "closing",
     };
     return names[ac->state];
 }

@@ -180,7 +180,8 @@ void lv_amqp_confirm_select(struct lv_amqp_chan *ch, bool no_wait)
 /* ---- what is in the properties ---- */
 
 /* RabbitMQ's rabbit_basic:parse_expiration: a decimal number of milliseconds and nothing else, at most ten years. */
-static bool check_expiration(struct lv_amqp_chan *ch, const struct lv_amqp_props *props, struct lv_msg *msg)
+static bool check_expiration(struct lv_amqp_chan *ch, const struct lv_amqp_props *props,
+                             struct lv_msg *msg)
 {
     struct lv_bytes text = props->expiration;
     size_t i = 0, start = 0;
@@ -249,7 +250,8 @@ static size_t extra_keys(struct lv_amqp_chan *ch, struct lv_bytes headers, const
 
 /* ---- to the queues ---- */
 
-static void send_to(struct lv_amqp_chan *ch, struct publish *p, const lv_handle *queues, uint32_t count)
+static void send_to(struct lv_amqp_chan *ch, struct publish *p, const lv_handle *queues,
+                    uint32_t count)
 {
     bool lost = false;
     uint64_t token = 0;
@@ -267,15 +269,16 @@ static void send_to(struct lv_amqp_chan *ch, struct publish *p, const lv_handle 
         confirm_later(ch, lost ? LV_AMQP_NACKED : lack);
 }
 
-static void route(struct lv_amqp_chan *ch, struct publish *p, const struct lv_bytes *more_keys, size_t more_count)
+static void route(struct lv_amqp_chan *ch, struct publish *p, const struct lv_bytes *more_keys,
+                  size_t more_count)
 {
     struct lv_amqp_pub *pub = pub_of(ch);
     char rs[LV_RS_MAX];
 
     if (pub == NULL)
         return;
-    enum lv_err err = lv_session_route(&ch->conn->s, &pub->memo, p->exchange, p->key, more_keys, more_count,
-                                       p->props.headers);
+    enum lv_err err = lv_session_route(&ch->conn->s, &pub->memo, p->exchange, p->key, more_keys,
+                                       more_count, p->props.headers);
     if (LV_LIKELY(err == LV_OK)) {
         send_to(ch, p, pub->memo.queues, pub->memo.count);
         return;
@@ -290,7 +293,8 @@ static void route(struct lv_amqp_chan *ch, struct publish *p, const struct lv_by
 }
 
 /* The message again with other properties: what has its own memory gets it anew, what is borrowed stays borrowed. */
-static struct lv_msg *with_props(const struct lv_msg *m, struct lv_bytes props, struct lv_msg *borrowed)
+static struct lv_msg *with_props(const struct lv_msg *m, struct lv_bytes props,
+                                 struct lv_msg *borrowed)
 {
     if (lv_msg_is_borrowed(m)) {
         *borrowed = *m;
@@ -311,8 +315,8 @@ static struct lv_msg *with_props(const struct lv_msg *m, struct lv_bytes props, 
 }
 
 /* Properties that the broker must change on the way: a reply address filled in, BCC taken out. */
-static void publish_rebuilt(struct lv_amqp_chan *ch, struct publish *p, const struct lv_bytes *more_keys,
-                            size_t more_count, bool has_bcc)
+static void publish_rebuilt(struct lv_amqp_chan *ch, struct publish *p,
+                            const struct lv_bytes *more_keys, size_t more_count, bool has_bcc)
 {
     size_t cap = p->raw_props.len + LV_SHORTSTR_MAX;
     uint8_t *props = lv_mem_alloc(2 * cap, LV_TAG_CHANNEL);
@@ -407,6 +411,12 @@ static bool publish_reply(struct lv_amqp_chan *ch, struct publish *p)
     return true;
 }
 
+static void block(struct lv_amqp_conn *ac)
+{
+    if ((ac->caps & LV_AMQP_CAP_BLOCKED) != 0)
+        LV_AMQP_SEND(ac, 0, connection_blocked, .reason = LV_BYTES_LIT("low on memory"));
+}
+
 static void publish(struct lv_amqp_chan *ch, struct publish *p)
 {
     p->msg->persistent = p->props.delivery_mode == 2;
@@ -417,6 +427,8 @@ static void publish(struct lv_amqp_chan *ch, struct publish *p)
     } else if (LV_LIKELY(!publish_reply(ch, p))) {
         route(ch, p, NULL, 0);
     }
+    if (LV_UNLIKELY(lv_session_block(&ch->conn->s)))
+        block(ch->conn);
 }
 
 static void refuse_immediate(struct lv_amqp_chan *ch)
@@ -431,9 +443,9 @@ static bool is_too_large(struct lv_amqp_chan *ch, uint64_t body_bytes)
     if (LV_LIKELY(body_bytes <= max))
         return false;
     lv_amqp_error(ch, 406,
-                  max == LV_BODY_BYTES_HARD_MAX ? "message size %" PRIu64 " is larger than max size %u"
-                                                : "message size %" PRIu64
-                                                  " is larger than configured max size %u",
+                  max == LV_BODY_BYTES_HARD_MAX
+                      ? "message size %" PRIu64 " is larger than max size %u"
+                      : "message size %" PRIu64 " is larger than configured max size %u",
                   body_bytes, max);
     return true;
 }
@@ -456,8 +468,8 @@ size_t lv_amqp_publish_whole(struct lv_amqp_conn *ac, struct lv_bytes in)
         return 0;
     if (LV_UNLIKELY(lv_amqp_frame_next(in, ac->payload_max, &method, &used) != LV_OK))
         return 0;
-    if (LV_UNLIKELY(lv_amqp_frame_next(lv_bytes(p + used, in.len - used), ac->payload_max, &header, &n) !=
-                    LV_OK))
+    if (LV_UNLIKELY(lv_amqp_frame_next(lv_bytes(p + used, in.len - used), ac->payload_max, &header,
+                                       &n) != LV_OK))
         return 0;
     if (LV_UNLIKELY(header.type != LV_AMQP_FRAME_HEADER || header.channel != method.channel ||
                     lv_amqp_decode_content(header.payload, &content) != LV_OK ||
@@ -466,7 +478,8 @@ size_t lv_amqp_publish_whole(struct lv_amqp_conn *ac, struct lv_bytes in)
     used += n;
     body.payload = lv_bytes(NULL, 0);
     if (content.body_size != 0) {
-        if (lv_amqp_frame_next(lv_bytes(p + used, in.len - used), ac->payload_max, &body, &n) != LV_OK ||
+        if (lv_amqp_frame_next(lv_bytes(p + used, in.len - used), ac->payload_max, &body, &n) !=
+                LV_OK ||
             body.type != LV_AMQP_FRAME_BODY || body.channel != method.channel ||
             body.payload.len != content.body_size)
             return 0;
@@ -474,8 +487,8 @@ size_t lv_amqp_publish_whole(struct lv_amqp_conn *ac, struct lv_bytes in)
     }
     struct lv_amqp_basic_publish m;
     struct publish pub;
-    if (lv_amqp_decode_basic_publish(lv_bytes(method.payload.ptr + 4, method.payload.len - 4), &m) !=
-            LV_OK ||
+    if (lv_amqp_decode_basic_publish(lv_bytes(method.payload.ptr + 4, method.payload.len - 4),
+                                     &m) != LV_OK ||
         lv_amqp_decode_props(content.props, &pub.props) != LV_OK)
         return 0;
     ch->method = LV_AMQP_BASIC_PUBLISH;
@@ -561,8 +574,9 @@ void lv_amqp_content_header(struct lv_amqp_chan *ch, const struct lv_amqp_frame 
         return;
     }
     if (content.weight != 0) {
-        lv_amqp_conn_error(ac, 505, LV_AMQP_BASIC_PUBLISH,
-                           "expected content header for class 60, got non content header frame instead");
+        lv_amqp_conn_error(
+            ac, 505, LV_AMQP_BASIC_PUBLISH,
+            "expected content header for class 60, got non content header frame instead");
         return;
     }
     if (content.class_id != LV_AMQP_CLASS_BASIC) {
@@ -632,7 +646,8 @@ static void release_msg(void *owner)
 }
 
 /* One body frame: small parts are copied, large ones referred to. */
-static void write_body(struct lv_amqp_conn *ac, uint16_t number, struct lv_msg *msg, struct lv_bytes part)
+static void write_body(struct lv_amqp_conn *ac, uint16_t number, struct lv_msg *msg,
+                       struct lv_bytes part)
 {
     struct lv_conn *c = &ac->s.conn;
     bool is_small = part.len <= LV_BODY_INLINE_MAX;

@@ -184,7 +184,8 @@ static void say_declared(struct lv_amqp_chan *ch, struct lv_bytes name, bool is_
 
 static void asked(struct lv_session *s, struct lv_call *call)
 {
-    say_declared(lv_amqp_call_chan(s, call), call->name, !call->is_empty, lv_amqp_call_no_wait(call));
+    say_declared(lv_amqp_call_chan(s, call), call->name, !call->is_empty,
+                 lv_amqp_call_no_wait(call));
 }
 
 /* RabbitMQ: such a declare only asks whether anybody is there. The bare name always is. */

@@ -65,7 +65,8 @@ void lv_amqp_settle_tx(struct lv_amqp_chan *ch)
 }
 
 /* In a transaction: decided, but not done before the commit. */
-static void keep_for_commit(struct lv_amqp_chan *ch, uint64_t first, uint64_t last, enum lv_outcome outcome)
+static void keep_for_commit(struct lv_amqp_chan *ch, uint64_t first, uint64_t last,
+                            enum lv_outcome outcome)
 {
     struct lv_amqp_open *e = lv_amqp_unacked_at(&ch->unacked, first);
 
@@ -78,7 +79,8 @@ static void keep_for_commit(struct lv_amqp_chan *ch, uint64_t first, uint64_t la
     }
 }
 
-void lv_amqp_client_settles(struct lv_amqp_chan *ch, uint64_t tag, bool multiple, enum lv_outcome outcome)
+void lv_amqp_client_settles(struct lv_amqp_chan *ch, uint64_t tag, bool multiple,
+                            enum lv_outcome outcome)
 {
     uint64_t first = multiple ? 0 : tag, last = tag;
 

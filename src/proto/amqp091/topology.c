@@ -17,12 +17,12 @@ static struct lv_bytes strip(struct lv_bytes name, uint8_t out[LV_SHORTSTR_MAX])
 }
 
 /* The end of a call whose answer is an empty method. */
-#define SIMPLE_DONE(function, answer)                                        \
-    static void function(struct lv_session *s, struct lv_call *call)         \
-    {                                                                        \
-        struct lv_amqp_chan *ch = lv_amqp_call_chan(s, call);                \
-        if (!lv_amqp_failed(ch, call) && !lv_amqp_call_no_wait(call))        \
-            LV_AMQP_SEND(ch->conn, ch->number, answer, );                    \
+#define SIMPLE_DONE(function, answer)                                 \
+    static void function(struct lv_session *s, struct lv_call *call)  \
+    {                                                                 \
+        struct lv_amqp_chan *ch = lv_amqp_call_chan(s, call);         \
+        if (!lv_amqp_failed(ch, call) && !lv_amqp_call_no_wait(call)) \
+            LV_AMQP_SEND(ch->conn, ch->number, answer, );             \
     }
 
 /* ---- exchanges ---- */
