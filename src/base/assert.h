@@ -5,11 +5,14 @@
 #define LV_LIKELY(x) __builtin_expect(!!(x), 1)
 #define LV_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-#define LV_ASSERT(cond)                                         \
-    do {                                                        \
-        if (LV_UNLIKELY(!(cond)))                               \
+#define LV_ASSERT(cond)                                            \
+    do {                                                           \
+        if (LV_UNLIKELY(!(cond)))                                  \
             lv_assert_failed(__FILE__, __LINE__, __func__, #cond); \
     } while (0)
+
+/* A place that is not reached, whatever a peer does. */
+#define LV_UNREACHABLE(why) lv_assert_failed(__FILE__, __LINE__, __func__, why)
 
 #define LV_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define LV_CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))

@@ -163,7 +163,7 @@ static void mail_arrived(struct lv_loop *loop, unsigned from, const struct lv_ma
         mail_alarm(shard, m);
         break;
     case MAIL_OP_COUNT:
-        LV_ASSERT(!"mail without an op");
+        LV_UNREACHABLE("mail without an op");
     }
 }
 

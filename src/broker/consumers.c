@@ -409,6 +409,6 @@ void mail_consumers(struct lv_shard *shard, const struct lv_mail *m)
         feed_end(shard, feed);
         break;
     default:
-        LV_ASSERT(!"mail for a feed");
+        LV_UNREACHABLE("mail for a feed");
     }
 }

@@ -7,15 +7,15 @@
 /* A control group's limit: a number, or "max". 0: none is told. */
 static uint64_t read_limit(const char *path)
 {
-    unsigned long long v = 0;
+    char text[32] = "";
     FILE *f = fopen(path, "re");
 
     if (f == NULL)
         return 0;
-    if (fscanf(f, "%llu", &v) != 1)
-        v = 0;
+    if (fgets(text, sizeof(text), f) == NULL)
+        text[0] = '\0';
     (void)fclose(f);
-    return v;
+    return strtoull(text, NULL, 10);
 }
 
 uint64_t lv_os_memory(void)

@@ -27,8 +27,7 @@ static const struct reply_code *find_code(uint16_t code)
     for (size_t i = 0; i < LV_ARRAY_LEN(reply_codes); i++)
         if (reply_codes[i].code == code)
             return &reply_codes[i];
-    LV_ASSERT(!"a reply code of ours");
-    return NULL;
+    LV_UNREACHABLE("a reply code of ours");
 }
 
 /* The reply text is a short string, and must stay UTF-8 when it is cut. */
