@@ -11,6 +11,7 @@ import time
 import pytest
 from celery import chain, chord, group
 from celery.exceptions import TaskRevokedError
+from kombu import pools
 
 WORKER_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "celery_worker")
 
@@ -70,7 +71,10 @@ def start_worker(broker_of_session, tmp_path_factory):
         code = worker.stop()
         with worker.tasks.app.connection_for_write() as connection:
             connection.default_channel.queue_delete(worker.queue)
+        if hasattr(worker.tasks.app.backend, "result_consumer"):
+            worker.tasks.app.backend.result_consumer.stop()
         worker.tasks.app.close()
+        pools.reset()
         assert code == 0, worker.text()
 
 
