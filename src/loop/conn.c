@@ -310,40 +310,23 @@ static size_t unkeep(struct lv_conn *c, uint8_t *block)
     return len;
 }
 
-static void filled(struct lv_conn *c, size_t n)
-{
-    c->into += n;
-    c->into_bytes -= n;
-    c->ops->filled(c, n);
-}
-
-/* Hands `len` bytes to the owner, or to the memory it named, and keeps what it leaves. */
+/* Hands `len` bytes to the owner and keeps what it leaves. */
 static void deliver(struct lv_conn *c, uint8_t *at, size_t len)
 {
     struct lv_loop *loop = c->loop;
+    size_t used = 0;
 
-    loop->reading = c;
-    while (len > 0 && !c->is_closing && !c->is_paused) {
-        size_t used;
-        if (c->into_bytes > 0) {
-            used = LV_MIN(len, c->into_bytes);
-            memcpy(c->into, at, used);
-            filled(c, used);
-        } else {
-            used = c->ops->input(c, lv_bytes(at, len));
-            LV_ASSERT(used <= len);
-            if (c->into_bytes == 0) {
-                at += used;
-                len -= used;
-                break;
-            }
-        }
-        at += used;
-        len -= used;
+    if (len == 0)
+        return;
+    if (!c->is_closing && !c->is_paused) {
+        loop->reading = c;
+        used = c->ops->input(c, lv_bytes(at, len));
+        loop->reading = NULL;
+        LV_ASSERT(used <= len);
+        LV_ASSERT(used == len || c->into_bytes == 0 || c->is_closing);
     }
-    loop->reading = NULL;
-    if (len > 0 && c->io->state == LV_CONN_OPEN)
-        keep(c, at, len);
+    if (used < len && c->io->state == LV_CONN_OPEN)
+        keep(c, at + used, len - used);
 }
 
 /* The read block, no output pointing into it. */
@@ -390,8 +373,7 @@ static size_t read_once(struct lv_conn *c)
         drop_input(c, block);
         return 0;
     }
-    /* With a carry before it, even input for the owner's memory goes through the block. */
-    size_t kept = unkeep(c, block), into = kept == 0 ? c->into_bytes : 0;
+    size_t kept = unkeep(c, block), into = c->into_bytes; /* never both: see lv_conn_read_into */
     if (kept == loop->block_bytes) {
         lv_conn_fail(c, LV_EFULL);
         return 0;
@@ -410,8 +392,10 @@ static size_t read_once(struct lv_conn *c)
     size_t got = (size_t)n, direct = LV_MIN(got, into);
     c->bytes_in += got;
     if (direct > 0) {
+        c->into += direct;
+        c->into_bytes -= direct;
         loop->reading = c;
-        filled(c, direct);
+        c->ops->filled(c, direct);
         loop->reading = NULL;
     }
     deliver(c, block, kept + got - direct);

@@ -61,8 +61,8 @@ void lv_conn_close(struct lv_conn *c, uint64_t linger_ms);
  * the peer's end goes unnoticed. */
 void lv_conn_pause(struct lv_conn *c);
 void lv_conn_resume(struct lv_conn *c);
-/* The next `n` input bytes go to `to` instead of the read block; called from within input, when input consumed
- * everything it was given. Until n bytes came (ops->filled reports each part), input is not called. */
+/* The next `n` input bytes go to `to` instead of the read block. Called from within input, which then consumes all it
+ * was given. Until n bytes came (ops->filled reports each part), input is not called. */
 void lv_conn_read_into(struct lv_conn *c, uint8_t *to, size_t n);
 
 /* Room for `n` (<= LV_OUT_RESERVE_MAX) contiguous bytes of output, or NULL without memory (the connection is then

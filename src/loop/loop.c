@@ -143,9 +143,9 @@ static void loop_main(struct lv_loop *loop)
         int none = LV_OK;
         atomic_compare_exchange_strong(&loops->failed, &none, (int)err);
         lv_loops_stop(loops);
+    } else {
+        (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
     }
-    (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
-
     lv_turn_begin(loop);
     lv_conns_drop(loop);
     take_last_mail(loop);

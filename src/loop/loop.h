@@ -30,9 +30,9 @@ struct lv_loops_config {
     unsigned count;          /* 1..LV_LOOPS_MAX; 0: one per processor this process may use */
     void *owner;             /* handed back by lv_loop_owner() */
     size_t read_block_bytes; /* size of the shared read block; 0: 256 KiB */
-    size_t out_high_bytes;   /* a connection with more output than this is full; 0: 256 KiB */
-    enum lv_err (*start)(
-        struct lv_loop *loop); /* on the loop's own thread, before its first turn; may be NULL */
+    size_t out_high_bytes;   /* a connection with more output than this is full; 0: 1 MiB */
+    /* On the loop's own thread, before its first turn; may be NULL. An error ends all loops. */
+    enum lv_err (*start)(struct lv_loop *loop);
     void (*stop)(struct lv_loop *loop); /* on the loop's own thread, after its last turn; may be NULL */
     void (*mail)(struct lv_loop *loop, unsigned from, const struct lv_mail *m);
     void (*turn_end)(struct lv_loop *loop); /* after mail and timers, before the flush; may be NULL */

@@ -15,7 +15,6 @@ enum { TOTAL = 400000 };
 struct scene {
     struct lv_conn conn;
     struct lv_loops *loops;
-    struct lv_timer timer;
     int fd, peer_fd;
     uint64_t fail_at;
     unsigned pinned, released, closed;
@@ -69,27 +68,24 @@ static void closed(struct lv_conn *c, enum lv_err why)
 
     s->closed++;
     s->why = why;
-    lv_timer_stop(&s->timer);
     lv_loops_stop(s->loops);
 }
 
 static const struct lv_conn_ops ops = { input, NULL, drained, closed };
 
-/* Away and back: here, to have the failures on one thread. */
-static void move(struct lv_loop *loop, struct lv_timer *t)
+/* Away and back: to the same loop, to have the failures on one thread. */
+static void move(struct lv_loop *loop)
 {
-    struct scene *s = LV_CONTAINER_OF(t, struct scene, timer);
+    struct scene *s = lv_loop_owner(loop);
 
-    if (s->conn.is_closing)
+    if (s->closed != 0 || s->conn.is_closing)
         return;
     lv_conn_detach(&s->conn);
-    if (lv_conn_attach(&s->conn, loop) != LV_OK) {
-        s->closed++;
-        s->why = LV_ENOMEM;
-        lv_loops_stop(s->loops);
+    if (lv_conn_attach(&s->conn, loop) == LV_OK)
         return;
-    }
-    lv_timer_start(loop, t, 0, move);
+    s->closed++;
+    s->why = LV_ENOMEM;
+    lv_loops_stop(s->loops);
 }
 
 static enum lv_err start(struct lv_loop *loop)
@@ -98,9 +94,7 @@ static enum lv_err start(struct lv_loop *loop)
 
     lv_mem_fail_at(s->fail_at);
     s->start_err = lv_conn_open(&s->conn, loop, s->fd, &ops);
-    if (s->start_err == LV_OK)
-        lv_timer_start(loop, &s->timer, 0, move);
-    else
+    if (s->start_err != LV_OK)
         close(s->fd);
     return s->start_err;
 }
@@ -137,9 +131,12 @@ static void *run_peer(void *arg)
 static bool play(uint64_t fail_at)
 {
     struct scene s = { .fail_at = fail_at };
-    struct lv_loops_config config = {
-        .count = 1, .owner = &s, .start = start, .read_block_bytes = 16384, .out_high_bytes = 32768
-    };
+    struct lv_loops_config config = { .count = 1,
+                                      .owner = &s,
+                                      .start = start,
+                                      .turn_end = move,
+                                      .read_block_bytes = 16384,
+                                      .out_high_bytes = 32768 };
     pthread_t peer;
     int fds[2];
 

@@ -31,6 +31,7 @@ struct crowd {
     void (*mail)(struct lv_loop *loop, unsigned from, const struct lv_mail *m);
     void *(*peers)(void *crowd);
     unsigned loop_count, open;
+    unsigned start_us; /* the first turn waits, for all sockets to be ready in it */
     uint64_t total;
     _Atomic bool is_over;
     uint64_t mails;
@@ -72,6 +73,7 @@ static enum lv_err start(struct lv_loop *loop)
         CHECK_EQ(lv_conn_open(&m->conn, loop, m->fd, &ops), LV_OK);
         crowd->open++;
     }
+    usleep(crowd->start_us);
     return LV_OK;
 }
 
@@ -194,6 +196,7 @@ LV_TEST(many_borrow_in_one_turn)
     struct crowd *crowd = calloc(1, sizeof(*crowd));
 
     crowd->input = echo_borrowed;
+    crowd->start_us = 50000;
     crowd->peers = send_and_check;
     crowd->loop_count = 1;
     gather(crowd);
