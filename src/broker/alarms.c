@@ -31,12 +31,12 @@ static void alarm_check(struct lv_loop *loop, struct lv_timer *t)
         lv_log(ALARM_SET, lv_log_u64(used), lv_log_u64(b->memory_limit));
     else
         lv_log(ALARM_CLEARED, lv_log_u64(used), lv_log_u64(b->memory_limit));
-    struct lv_mail m = { .op = MAIL_ALARM, .a = is_high };
+    struct lv_mail m = { .op = LV_MAIL_ALARM, .a = is_high };
     for (unsigned i = 0; i < lv_loops_count(b->loops); i++)
         lv_loop_post(loop, i, &m);
 }
 
-void alarm_start(struct lv_shard *registry)
+void lv_alarm_start(struct lv_shard *registry)
 {
     struct lv_broker *b = registry->broker;
 
@@ -47,7 +47,7 @@ void alarm_start(struct lv_shard *registry)
         lv_timer_start(registry->loop, &b->alarm_timer, ALARM_CHECK_MS, alarm_check);
 }
 
-void mail_alarm(struct lv_shard *shard, const struct lv_mail *m)
+void lv_broker_mail_alarm(struct lv_shard *shard, const struct lv_mail *m)
 {
     uint32_t pos = 0;
     struct lv_session *s;
@@ -66,7 +66,7 @@ void mail_alarm(struct lv_shard *shard, const struct lv_mail *m)
 void lv_session_unblock(struct lv_session *s)
 {
     s->is_blocked = false;
-    session_resume(s);
+    lv_session_resume(s);
 }
 
 bool lv_session_block(struct lv_session *s)

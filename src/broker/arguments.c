@@ -199,7 +199,7 @@ static void check_quorum_flags(struct lv_call *call)
         lv_call_fail(call, 406, "invalid property '%s' for %s", property, rs);
 }
 
-void check_queue_arguments(struct lv_call *call)
+void lv_check_queue_arguments(struct lv_call *call)
 {
     int type = queue_type(call);
     struct lv_rd rd = lv_rd(call->arguments);
@@ -237,7 +237,7 @@ static void require_bool(struct lv_call *call, const char *what, bool want, bool
 }
 
 /* A value as RabbitMQ prints it: strings and numbers bare. */
-const char *print_value(const struct lv_value *v, char *out, size_t cap)
+const char *lv_print_value(const struct lv_value *v, char *out, size_t cap)
 {
     switch (v->kind) {
     case LV_KIND_STRING:
@@ -272,7 +272,7 @@ static const char *print_typed(const struct lv_value *v, bool present, char *out
 
     if (!present)
         return "none";
-    snprintf(out, cap, "the value '%s' of type '%s'", print_value(v, value, sizeof(value)),
+    snprintf(out, cap, "the value '%s' of type '%s'", lv_print_value(v, value, sizeof(value)),
              lv_value_type_name(v));
     return out;
 }
@@ -299,16 +299,17 @@ static void require_argument(struct lv_call *call, const char *name, struct lv_b
                      print_typed(&have, has_have, b, sizeof(b)));
     else if (has_want && !lv_value_eq(&want, &have))
         lv_call_fail(call, 406, "inequivalent arg '%s' for %s: received '%s' but current is '%s'",
-                     name, rs, print_value(&want, a, sizeof(a)), print_value(&have, b, sizeof(b)));
+                     name, rs, lv_print_value(&want, a, sizeof(a)),
+                     lv_print_value(&have, b, sizeof(b)));
 }
 
-void check_queue_equivalence(struct lv_call *call, const struct lv_queue_entry *have)
+void lv_check_queue_equivalence(struct lv_call *call, const struct lv_queue_entry *have)
 {
     char rs[LV_RS_MAX];
 
     lv_rs(rs, sizeof(rs), "queue", call->name, call->vhost);
     if (have->owner != (call->exclusive ? call->owner : 0)) {
-        call_fail_locked(call, rs);
+        lv_call_fail_locked(call, rs);
         return;
     }
     require_bool(call, "durable", call->durable && !call->exclusive, have->durable, rs);
@@ -317,7 +318,7 @@ void check_queue_equivalence(struct lv_call *call, const struct lv_queue_entry *
         require_argument(call, known[i].name, have->arguments, rs);
 }
 
-void check_exchange_equivalence(struct lv_call *call, const struct lv_exchange *have)
+void lv_check_exchange_equivalence(struct lv_call *call, const struct lv_exchange *have)
 {
     char rs[LV_RS_MAX];
 

@@ -54,8 +54,8 @@ static enum lv_err shard_start(struct lv_loop *loop)
 
     shard->loop = loop;
     lv_loop_set_data(loop, shard);
-    if (shard->index == REGISTRY_LOOP)
-        alarm_start(shard);
+    if (shard->index == LV_REGISTRY_LOOP)
+        lv_alarm_start(shard);
     return LV_OK;
 }
 
@@ -129,40 +129,40 @@ static void mail_arrived(struct lv_loop *loop, unsigned from, const struct lv_ma
     struct lv_shard *shard = lv_loop_data(loop);
 
     (void)from;
-    switch ((enum mail_op)m->op) {
-    case MAIL_PUBLISH:
-    case MAIL_ACCEPTED:
-    case MAIL_REPLY:
-        mail_publish(shard, m);
+    switch ((enum lv_broker_mail)m->op) {
+    case LV_MAIL_PUBLISH:
+    case LV_MAIL_ACCEPTED:
+    case LV_MAIL_REPLY:
+        lv_broker_mail_publish(shard, m);
         break;
-    case MAIL_DELIVER:
-    case MAIL_SETTLE:
-    case MAIL_CREDIT:
-    case MAIL_PAUSE:
-    case MAIL_RESUME:
-    case MAIL_UNSUBSCRIBE:
-    case MAIL_CANCELLED:
-        mail_consumers(shard, m);
+    case LV_MAIL_DELIVER:
+    case LV_MAIL_SETTLE:
+    case LV_MAIL_CREDIT:
+    case LV_MAIL_PAUSE:
+    case LV_MAIL_RESUME:
+    case LV_MAIL_UNSUBSCRIBE:
+    case LV_MAIL_CANCELLED:
+        lv_broker_mail_consumers(shard, m);
         break;
-    case MAIL_CALL:
-        call_arrived(shard, (struct lv_call *)m->w[0]);
+    case LV_MAIL_CALL:
+        lv_call_arrived(shard, (struct lv_call *)m->w[0]);
         break;
-    case MAIL_REMOVE:
-        mail_remove(shard, m);
+    case LV_MAIL_REMOVE:
+        lv_broker_mail_remove(shard, m);
         break;
-    case MAIL_ACCEPT:
+    case LV_MAIL_ACCEPT:
         ((lv_accept_fn *)m->w[0])(shard, (int)m->a);
         break;
-    case MAIL_MOVE:
-        session_adopt(shard, (struct lv_session *)m->w[0]);
+    case LV_MAIL_MOVE:
+        lv_session_adopt(shard, (struct lv_session *)m->w[0]);
         break;
-    case MAIL_SHUT:
-        sessions_shut(shard);
+    case LV_MAIL_SHUT:
+        lv_sessions_shut(shard);
         break;
-    case MAIL_ALARM:
-        mail_alarm(shard, m);
+    case LV_MAIL_ALARM:
+        lv_broker_mail_alarm(shard, m);
         break;
-    case MAIL_OP_COUNT:
+    case LV_MAIL_OP_COUNT:
         LV_UNREACHABLE("mail without an op");
     }
 }
@@ -176,14 +176,14 @@ void lv_broker_hook(struct lv_broker *b, struct lv_loops_config *config)
 
 void lv_broker_place(struct lv_broker *b, int fd, lv_accept_fn *accept)
 {
-    unsigned best = place_session(b);
+    unsigned best = lv_place_session(b);
 
-    if (best == REGISTRY_LOOP) {
+    if (best == LV_REGISTRY_LOOP) {
         accept(&b->shards[best], fd);
         return;
     }
-    struct lv_mail m = { .op = MAIL_ACCEPT, .a = (uint32_t)fd, .w = { (uintptr_t)accept } };
-    lv_loop_post(b->shards[REGISTRY_LOOP].loop, best, &m);
+    struct lv_mail m = { .op = LV_MAIL_ACCEPT, .a = (uint32_t)fd, .w = { (uintptr_t)accept } };
+    lv_loop_post(b->shards[LV_REGISTRY_LOOP].loop, best, &m);
 }
 
 const struct lv_settings *lv_broker_settings(const struct lv_broker *b)
@@ -216,8 +216,8 @@ static void stop_poll(struct lv_loop *loop, struct lv_timer *t)
 
 void lv_broker_stop(struct lv_broker *b, uint64_t grace_ms)
 {
-    struct lv_shard *registry = &b->shards[REGISTRY_LOOP];
-    struct lv_mail m = { .op = MAIL_SHUT };
+    struct lv_shard *registry = &b->shards[LV_REGISTRY_LOOP];
+    struct lv_mail m = { .op = LV_MAIL_SHUT };
 
     if (b->is_stopping) {
         lv_loops_stop(b->loops); /* asked twice: at once */
@@ -225,7 +225,7 @@ void lv_broker_stop(struct lv_broker *b, uint64_t grace_ms)
     }
     b->is_stopping = true;
     lv_timer_stop(&b->alarm_timer);
-    b->stop_due = shard_now(registry) + grace_ms;
+    b->stop_due = lv_shard_now(registry) + grace_ms;
     for (unsigned i = 0; i < lv_loops_count(b->loops); i++)
         lv_loop_post(registry->loop, i, &m);
     lv_timer_start(registry->loop, &b->stop_timer, STOP_POLL_MS, stop_poll);

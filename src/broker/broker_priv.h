@@ -7,7 +7,7 @@
 #include "broker/broker.h"
 #include "broker/session.h"
 
-#define REGISTRY_LOOP 0u
+#define LV_REGISTRY_LOOP 0u
 
 struct lv_vhost {
     struct lv_ptrmap_entry name; /* first */
@@ -73,85 +73,85 @@ struct lv_broker {
 };
 
 /* Mail between loops: what the words mean. */
-enum mail_op {
-    MAIL_CALL,     /* w0 call */
-    MAIL_ACCEPT,   /* w0 accept function, a fd */
-    MAIL_MOVE,     /* w0 session */
-    MAIL_PUBLISH,  /* w0 queue, w1 msg (shared, with a reference), w2 session, w3 token */
-    MAIL_ACCEPTED, /* w0 session, w1 token */
-    MAIL_DELIVER,  /* w0 sub, w1 msg (shared, with a reference), w2 queue, a slot, w3 redelivered */
-    MAIL_SETTLE,   /* w0 queue, w1 feed, w2 outcome | n << 32, a credit, w3.. slots in pairs */
-    MAIL_CREDIT,   /* w0 feed, a credit */
-    MAIL_PAUSE,    /* w0 feed */
-    MAIL_RESUME,   /* w0 feed */
-    MAIL_UNSUBSCRIBE, /* w0 feed */
-    MAIL_REMOVE,      /* w0 entry, w1 vhost, w2 call or 0; to the registry */
-    MAIL_CANCELLED,   /* w0 sub */
-    MAIL_REPLY,       /* w0 session, w1 consumer, w2 msg (shared, with a reference) */
-    MAIL_SHUT,        /* close every session */
-    MAIL_ALARM,       /* a: 1 set, 0 cleared */
-    MAIL_OP_COUNT,
+enum lv_broker_mail {
+    LV_MAIL_CALL,     /* w0 call */
+    LV_MAIL_ACCEPT,   /* w0 accept function, a fd */
+    LV_MAIL_MOVE,     /* w0 session */
+    LV_MAIL_PUBLISH,  /* w0 queue, w1 msg (shared, with a reference), w2 session, w3 token */
+    LV_MAIL_ACCEPTED, /* w0 session, w1 token */
+    LV_MAIL_DELIVER, /* w0 sub, w1 msg (shared, with a reference), w2 queue, a slot, w3 redelivered */
+    LV_MAIL_SETTLE, /* w0 queue, w1 feed, w2 outcome | n << 32, a credit, w3.. slots in pairs */
+    LV_MAIL_CREDIT, /* w0 feed, a credit */
+    LV_MAIL_PAUSE,  /* w0 feed */
+    LV_MAIL_RESUME, /* w0 feed */
+    LV_MAIL_UNSUBSCRIBE, /* w0 feed */
+    LV_MAIL_REMOVE,      /* w0 entry, w1 vhost, w2 call or 0; to the registry */
+    LV_MAIL_CANCELLED,   /* w0 sub */
+    LV_MAIL_REPLY,       /* w0 session, w1 consumer, w2 msg (shared, with a reference) */
+    LV_MAIL_SHUT,        /* close every session */
+    LV_MAIL_ALARM,       /* a: 1 set, 0 cleared */
+    LV_MAIL_OP_COUNT,
 };
 
-#define SETTLE_MAIL_SLOTS 8u /* in w3..w6 */
-#define REMOTE_WINDOW \
+#define LV_SETTLE_MAIL_SLOTS 8u /* in w3..w6 */
+#define LV_REMOTE_WINDOW \
     512u /* deliveries on their way to a subscription without limit on another loop */
 
 /* call.c */
 /* Goes on with `step` on loop `to`: now when that is here. */
-void call_go(struct lv_shard *here, struct lv_call *call, unsigned to,
-             void (*step)(struct lv_shard *, struct lv_call *));
+void lv_call_go(struct lv_shard *here, struct lv_call *call, unsigned to,
+                void (*step)(struct lv_shard *, struct lv_call *));
 /* Prepares a call for leaving its origin: strings copied, session paused. false: no memory. */
-bool call_leave(struct lv_call *call) LV_MUST_USE;
-void call_arrived(struct lv_shard *shard, struct lv_call *call);
+bool lv_call_leave(struct lv_call *call) LV_MUST_USE;
+void lv_call_arrived(struct lv_shard *shard, struct lv_call *call);
 /* Looks the queue call->name up for an operation by call->owner: 404 and 405 are reported to the call. */
-struct lv_queue_entry *call_find_queue(struct lv_call *call);
+struct lv_queue_entry *lv_call_find_queue(struct lv_call *call);
 /* 405 with RabbitMQ's text; `rs` is the queue as lv_rs names it. */
-void call_fail_locked(struct lv_call *call, const char *rs);
+void lv_call_fail_locked(struct lv_call *call, const char *rs);
 
 /* queues.c */
-extern const struct lv_queue_sink home_sink;
-struct lv_home_queue *home_find(struct lv_shard *shard, lv_handle queue);
+extern const struct lv_queue_sink lv_home_sink;
+struct lv_home_queue *lv_home_find(struct lv_shard *shard, lv_handle queue);
 /* Ends a queue at its home and in the directory, then finishes `call` (may be NULL). */
-void home_delete(struct lv_shard *shard, struct lv_home_queue *hq, struct lv_call *call);
-void mail_remove(struct lv_shard *registry, const struct lv_mail *m);
+void lv_home_delete(struct lv_shard *shard, struct lv_home_queue *hq, struct lv_call *call);
+void lv_broker_mail_remove(struct lv_shard *registry, const struct lv_mail *m);
 
 /* consumers.c */
-void feed_end(struct lv_shard *shard, struct lv_feed *feed);
-void mail_consumers(struct lv_shard *shard, const struct lv_mail *m);
+void lv_feed_end(struct lv_shard *shard, struct lv_feed *feed);
+void lv_broker_mail_consumers(struct lv_shard *shard, const struct lv_mail *m);
 
 /* publish.c */
-void mail_publish(struct lv_shard *shard, const struct lv_mail *m);
+void lv_broker_mail_publish(struct lv_shard *shard, const struct lv_mail *m);
 
 /* alarms.c */
-void alarm_start(struct lv_shard *registry);
-void mail_alarm(struct lv_shard *shard, const struct lv_mail *m);
+void lv_alarm_start(struct lv_shard *registry);
+void lv_broker_mail_alarm(struct lv_shard *shard, const struct lv_mail *m);
 
 /* placement.c */
 /* Loop for a new queue that this loop's connection declares. */
-unsigned place_queue(const struct lv_shard *here);
+unsigned lv_place_queue(const struct lv_shard *here);
 /* Loop for a new connection. */
-unsigned place_session(const struct lv_broker *b);
+unsigned lv_place_session(const struct lv_broker *b);
 /* May a session go from one loop to another, as far as balance is concerned? */
-bool may_move(const struct lv_broker *b, unsigned from, unsigned to);
+bool lv_may_move(const struct lv_broker *b, unsigned from, unsigned to);
 
 /* session.c */
 /* Reads the session's input again, unless something else still holds it. */
-void session_resume(struct lv_session *s);
-void session_adopt(struct lv_shard *shard, struct lv_session *s);
-void sessions_shut(struct lv_shard *shard);
+void lv_session_resume(struct lv_session *s);
+void lv_session_adopt(struct lv_shard *shard, struct lv_session *s);
+void lv_sessions_shut(struct lv_shard *shard);
 
 /* arguments.c */
 /* Checks the arguments of a queue.declare; the failure is reported to the call. */
-void check_queue_arguments(struct lv_call *call);
+void lv_check_queue_arguments(struct lv_call *call);
 /* Compares a redeclaration with what exists (RabbitMQ's order and texts). */
-void check_queue_equivalence(struct lv_call *call, const struct lv_queue_entry *have);
-void check_exchange_equivalence(struct lv_call *call, const struct lv_exchange *have);
+void lv_check_queue_equivalence(struct lv_call *call, const struct lv_queue_entry *have);
+void lv_check_exchange_equivalence(struct lv_call *call, const struct lv_exchange *have);
 
 /* A value as RabbitMQ's texts show it: strings and numbers bare. Returns `out`, of `cap` bytes. */
-const char *print_value(const struct lv_value *v, char *out, size_t cap);
+const char *lv_print_value(const struct lv_value *v, char *out, size_t cap);
 
-static inline lv_time_ms shard_now(const struct lv_shard *shard)
+static inline lv_time_ms lv_shard_now(const struct lv_shard *shard)
 {
     return lv_loop_now(shard->loop);
 }

@@ -1,4 +1,4 @@
-/* A call's way: call_go() either runs the next step here or posts the call to the loop that owns what the step
+/* A call's way: lv_call_go() either runs the next step here or posts the call to the loop that owns what the step
  * needs. Ownership of the call goes with it. */
 #include <stdarg.h>
 #include <stdio.h>
@@ -56,7 +56,7 @@ static bool call_pack(struct lv_call *call)
     return true;
 }
 
-bool call_leave(struct lv_call *call)
+bool lv_call_leave(struct lv_call *call)
 {
     if (call->is_away)
         return true;
@@ -70,24 +70,24 @@ bool call_leave(struct lv_call *call)
     return true;
 }
 
-void call_go(struct lv_shard *here, struct lv_call *call, unsigned to,
-             void (*step)(struct lv_shard *, struct lv_call *))
+void lv_call_go(struct lv_shard *here, struct lv_call *call, unsigned to,
+                void (*step)(struct lv_shard *, struct lv_call *))
 {
     if (to == here->index) {
         step(here, call);
         return;
     }
-    if (!call_leave(call)) {
+    if (!lv_call_leave(call)) {
         lv_call_fail(call, 541, "out of memory");
         lv_call_finish(here, call);
         return;
     }
     call->step = step;
-    struct lv_mail m = { .op = MAIL_CALL, .w = { (uintptr_t)call } };
+    struct lv_mail m = { .op = LV_MAIL_CALL, .w = { (uintptr_t)call } };
     lv_loop_post(here->loop, to, &m);
 }
 
-void call_arrived(struct lv_shard *shard, struct lv_call *call)
+void lv_call_arrived(struct lv_shard *shard, struct lv_call *call)
 {
     call->step(shard, call);
 }
@@ -104,7 +104,7 @@ void lv_call_finish(struct lv_shard *shard, struct lv_call *call)
     bool was_away = call->is_away;
 
     if (shard->index != call->origin) {
-        call_go(shard, call, call->origin, lv_call_finish);
+        lv_call_go(shard, call, call->origin, lv_call_finish);
         return;
     }
     if (s != NULL) {
@@ -118,7 +118,7 @@ void lv_call_finish(struct lv_shard *shard, struct lv_call *call)
     if (s->is_dying)
         lv_session_end(s);
     else
-        session_resume(s);
+        lv_session_resume(s);
 }
 
 char *lv_rs(char *out, size_t cap, const char *kind, struct lv_bytes name,
@@ -128,7 +128,7 @@ char *lv_rs(char *out, size_t cap, const char *kind, struct lv_bytes name,
     return out;
 }
 
-void call_fail_locked(struct lv_call *call, const char *rs)
+void lv_call_fail_locked(struct lv_call *call, const char *rs)
 {
     lv_call_fail(
         call, 405,
@@ -138,7 +138,7 @@ void call_fail_locked(struct lv_call *call, const char *rs)
         rs);
 }
 
-struct lv_queue_entry *call_find_queue(struct lv_call *call)
+struct lv_queue_entry *lv_call_find_queue(struct lv_call *call)
 {
     struct lv_dest *dest = lv_router_queue(&call->vhost->router, call->name);
     char rs[LV_RS_MAX];
@@ -150,7 +150,7 @@ struct lv_queue_entry *call_find_queue(struct lv_call *call)
     }
     struct lv_queue_entry *entry = (struct lv_queue_entry *)dest;
     if (entry->owner != 0 && entry->owner != call->owner) {
-        call_fail_locked(call, rs);
+        lv_call_fail_locked(call, rs);
         return NULL;
     }
     return entry;

@@ -23,7 +23,7 @@ static enum lv_sink_answer feed_deliver(struct lv_consumer *c, const struct lv_d
         return LV_SINK_STOP;
     lv_msg_share(kept);
     struct lv_mail m = {
-        .op = MAIL_DELIVER,
+        .op = LV_MAIL_DELIVER,
         .a = d->slot,
         .w = { feed->remote, (uintptr_t)kept, hq->self, d->redelivered },
     };
@@ -57,16 +57,16 @@ static void feed_cancelled(struct lv_consumer *c)
         sub_detach(sub);
         sub->session->ops->cancelled(sub);
     } else {
-        struct lv_mail m = { .op = MAIL_CANCELLED, .w = { feed->remote } };
+        struct lv_mail m = { .op = LV_MAIL_CANCELLED, .w = { feed->remote } };
         lv_loop_post(shard->loop, lv_handle_loop(feed->remote), &m);
     }
     feed_free(shard, feed);
 }
 
-const struct lv_queue_sink home_sink = { .deliver = feed_deliver, .cancelled = feed_cancelled };
+const struct lv_queue_sink lv_home_sink = { .deliver = feed_deliver, .cancelled = feed_cancelled };
 
 /* The consumer has left; an auto-delete queue goes with its last one. */
-void feed_end(struct lv_shard *shard, struct lv_feed *feed)
+void lv_feed_end(struct lv_shard *shard, struct lv_feed *feed)
 {
     struct lv_home_queue *hq = feed->consumer.owner;
     struct lv_queue_counts counts;
@@ -77,26 +77,26 @@ void feed_end(struct lv_shard *shard, struct lv_feed *feed)
         return;
     lv_queue_counts(hq->queue, &counts);
     if (counts.consumers == 0)
-        home_delete(shard, hq, NULL);
+        lv_home_delete(shard, hq, NULL);
 }
 
 static void settle_at_home(struct lv_shard *shard, lv_handle queue, struct lv_feed *feed,
                            uint32_t credit, const uint32_t *slots, size_t n, enum lv_outcome outcome)
 {
-    struct lv_home_queue *hq = home_find(shard, queue);
+    struct lv_home_queue *hq = lv_home_find(shard, queue);
 
     if (hq == NULL)
         return;
     if (feed != NULL && credit != 0)
         lv_consumer_credit(&feed->consumer, credit);
-    lv_queue_settle(hq->queue, slots, n, outcome, shard_now(shard));
+    lv_queue_settle(hq->queue, slots, n, outcome, lv_shard_now(shard));
 }
 
 static void feed_run(struct lv_shard *shard, struct lv_feed *feed)
 {
     struct lv_home_queue *hq = feed->consumer.owner;
 
-    lv_queue_dispatch(hq->queue, shard_now(shard));
+    lv_queue_dispatch(hq->queue, lv_shard_now(shard));
 }
 
 /* ---- subscribe ---- */
@@ -116,7 +116,7 @@ static void subscribe_back(struct lv_shard *shard, struct lv_call *call)
 
 static void subscribe_at_home(struct lv_shard *shard, struct lv_call *call)
 {
-    struct lv_home_queue *hq = home_find(shard, call->queue);
+    struct lv_home_queue *hq = lv_home_find(shard, call->queue);
     struct lv_sub *sub = call->sub;
     struct lv_feed *feed = NULL;
     bool is_local = shard->index == call->origin;
@@ -139,7 +139,7 @@ static void subscribe_at_home(struct lv_shard *shard, struct lv_call *call)
     feed->consumer.priority = call->priority;
     feed->consumer.credit = call->credit != 0 && !call->no_ack ? call->credit
                             : is_local                         ? LV_CREDIT_UNLIMITED
-                                                               : REMOTE_WINDOW;
+                                                               : LV_REMOTE_WINDOW;
     feed->local = is_local ? sub : NULL;
     feed->remote = sub->self;
     enum lv_err err = lv_queue_subscribe(hq->queue, &feed->consumer);
@@ -156,14 +156,14 @@ static void subscribe_at_home(struct lv_shard *shard, struct lv_call *call)
     sub->feed = feed->self; /* the session waits: nobody else touches it */
     sub->local = is_local ? feed : NULL;
 back:
-    call_go(shard, call, call->origin, subscribe_back);
+    lv_call_go(shard, call, call->origin, subscribe_back);
 }
 
 void lv_subscribe(struct lv_call *call)
 {
     struct lv_session *s = call->session;
     struct lv_sub *sub = call->sub;
-    struct lv_queue_entry *entry = call_find_queue(call);
+    struct lv_queue_entry *entry = lv_call_find_queue(call);
 
     if (entry != NULL && lv_handles_add(&s->shard->subs, sub, &sub->self) != LV_OK)
         lv_call_fail(call, 541, "out of memory");
@@ -176,12 +176,12 @@ void lv_subscribe(struct lv_call *call)
     sub->queue = entry->home;
     sub->limit = call->no_ack ? 0 : call->credit;
     sub->no_ack = call->no_ack;
-    call_go(s->shard, call, lv_handle_loop(call->queue), subscribe_at_home);
+    lv_call_go(s->shard, call, lv_handle_loop(call->queue), subscribe_at_home);
 }
 
 /* ---- the session's side ---- */
 
-static void post_to_feed(struct lv_sub *sub, enum mail_op op)
+static void post_to_feed(struct lv_sub *sub, enum lv_broker_mail op)
 {
     struct lv_mail m = { .op = op, .w = { sub->feed } };
 
@@ -198,7 +198,7 @@ void lv_sub_pause(struct lv_sub *sub)
     if (sub->local != NULL)
         lv_consumer_pause(&sub->local->consumer);
     else if (sub->feed != 0)
-        post_to_feed(sub, MAIL_PAUSE);
+        post_to_feed(sub, LV_MAIL_PAUSE);
 }
 
 void lv_sub_resume(struct lv_sub *sub)
@@ -207,7 +207,7 @@ void lv_sub_resume(struct lv_sub *sub)
         lv_consumer_resume(&sub->local->consumer);
         feed_run(sub->session->shard, sub->local);
     } else if (sub->feed != 0) {
-        post_to_feed(sub, MAIL_RESUME);
+        post_to_feed(sub, LV_MAIL_RESUME);
     }
 }
 
@@ -218,10 +218,10 @@ void lv_sub_end(struct lv_sub *sub)
     if (sub->feed == 0)
         return;
     if (local == NULL)
-        post_to_feed(sub, MAIL_UNSUBSCRIBE);
+        post_to_feed(sub, LV_MAIL_UNSUBSCRIBE);
     sub_detach(sub);
     if (local != NULL)
-        feed_end(sub->session->shard, local);
+        lv_feed_end(sub->session->shard, local);
 }
 
 static void unsubscribe_back(struct lv_shard *shard, struct lv_call *call)
@@ -236,8 +236,8 @@ static void unsubscribe_at_home(struct lv_shard *shard, struct lv_call *call)
     struct lv_feed *feed = lv_handles_get(&shard->feeds, call->queue);
 
     if (feed != NULL)
-        feed_end(shard, feed);
-    call_go(shard, call, call->origin, unsubscribe_back);
+        lv_feed_end(shard, feed);
+    lv_call_go(shard, call, call->origin, unsubscribe_back);
 }
 
 void lv_unsubscribe(struct lv_call *call)
@@ -249,7 +249,7 @@ void lv_unsubscribe(struct lv_call *call)
         return;
     }
     call->queue = call->sub->feed;
-    call_go(shard, call, lv_handle_loop(call->queue), unsubscribe_at_home);
+    lv_call_go(shard, call, lv_handle_loop(call->queue), unsubscribe_at_home);
 }
 
 void lv_sub_settle(struct lv_sub *sub, const uint32_t *slots, size_t n, enum lv_outcome outcome)
@@ -263,9 +263,9 @@ void lv_sub_settle(struct lv_sub *sub, const uint32_t *slots, size_t n, enum lv_
         return;
     }
     while (n > 0) {
-        uint32_t part = (uint32_t)LV_MIN(n, SETTLE_MAIL_SLOTS);
+        uint32_t part = (uint32_t)LV_MIN(n, LV_SETTLE_MAIL_SLOTS);
         struct lv_mail m = {
-            .op = MAIL_SETTLE,
+            .op = LV_MAIL_SETTLE,
             .a = has_limit ? part : 0,
             .w = { sub->queue, sub->feed, (uint64_t)outcome | (uint64_t)part << 32 },
         };
@@ -280,7 +280,7 @@ void lv_sub_settle(struct lv_sub *sub, const uint32_t *slots, size_t n, enum lv_
 
 static void get_at_home(struct lv_shard *shard, struct lv_call *call)
 {
-    struct lv_home_queue *hq = home_find(shard, call->queue);
+    struct lv_home_queue *hq = lv_home_find(shard, call->queue);
     struct lv_queue_counts counts;
     struct lv_delivery d;
     char rs[LV_RS_MAX];
@@ -290,7 +290,7 @@ static void get_at_home(struct lv_shard *shard, struct lv_call *call)
         lv_call_finish(shard, call);
         return;
     }
-    enum lv_err err = lv_queue_get(hq->queue, call->no_ack, shard_now(shard), &d);
+    enum lv_err err = lv_queue_get(hq->queue, call->no_ack, lv_shard_now(shard), &d);
     if (err == LV_ENOTFOUND)
         call->is_empty = true;
     else if (err != LV_OK)
@@ -312,14 +312,14 @@ static void get_at_home(struct lv_shard *shard, struct lv_call *call)
 void lv_get(struct lv_call *call)
 {
     struct lv_shard *shard = call->session->shard;
-    struct lv_queue_entry *entry = call_find_queue(call);
+    struct lv_queue_entry *entry = lv_call_find_queue(call);
 
     if (entry == NULL) {
         lv_call_finish(shard, call);
         return;
     }
     call->queue = entry->home;
-    call_go(shard, call, lv_handle_loop(call->queue), get_at_home);
+    lv_call_go(shard, call, lv_handle_loop(call->queue), get_at_home);
 }
 
 /* ---- mail ---- */
@@ -337,7 +337,7 @@ static void deliver_arrived(struct lv_shard *shard, const struct lv_mail *m)
     if (sub == NULL) {
         if (d.slot != LV_SLOT_NONE) {
             struct lv_mail back = {
-                .op = MAIL_SETTLE,
+                .op = LV_MAIL_SETTLE,
                 .w = { m->w[2], 0, (uint64_t)LV_UNSEEN | (uint64_t)1 << 32, d.slot },
             };
             lv_loop_post(shard->loop, lv_handle_loop(m->w[2]), &back);
@@ -348,9 +348,9 @@ static void deliver_arrived(struct lv_shard *shard, const struct lv_mail *m)
     enum lv_sink_answer answer = sub->session->ops->deliver(sub, &d);
     lv_msg_unref(d.msg);
     if (answer == LV_SINK_STOP)
-        post_to_feed(sub, MAIL_PAUSE);
-    if (sub->limit == 0 && ++sub->unreported == REMOTE_WINDOW / 2) {
-        struct lv_mail credit = { .op = MAIL_CREDIT, .a = sub->unreported, .w = { sub->feed } };
+        post_to_feed(sub, LV_MAIL_PAUSE);
+    if (sub->limit == 0 && ++sub->unreported == LV_REMOTE_WINDOW / 2) {
+        struct lv_mail credit = { .op = LV_MAIL_CREDIT, .a = sub->unreported, .w = { sub->feed } };
         lv_loop_post(shard->loop, lv_handle_loop(sub->feed), &credit);
         sub->unreported = 0;
     }
@@ -358,7 +358,7 @@ static void deliver_arrived(struct lv_shard *shard, const struct lv_mail *m)
 
 static void settle_arrived(struct lv_shard *shard, const struct lv_mail *m)
 {
-    uint32_t slots[SETTLE_MAIL_SLOTS];
+    uint32_t slots[LV_SETTLE_MAIL_SLOTS];
     uint32_t n = (uint32_t)(m->w[2] >> 32);
 
     memcpy(slots, &m->w[3], n * sizeof(*slots));
@@ -376,17 +376,17 @@ static void cancelled_arrived(struct lv_shard *shard, const struct lv_mail *m)
     sub->session->ops->cancelled(sub);
 }
 
-void mail_consumers(struct lv_shard *shard, const struct lv_mail *m)
+void lv_broker_mail_consumers(struct lv_shard *shard, const struct lv_mail *m)
 {
-    if (m->op == MAIL_DELIVER) {
+    if (m->op == LV_MAIL_DELIVER) {
         deliver_arrived(shard, m);
         return;
     }
-    if (m->op == MAIL_SETTLE) {
+    if (m->op == LV_MAIL_SETTLE) {
         settle_arrived(shard, m);
         return;
     }
-    if (m->op == MAIL_CANCELLED) {
+    if (m->op == LV_MAIL_CANCELLED) {
         cancelled_arrived(shard, m);
         return;
     }
@@ -394,19 +394,19 @@ void mail_consumers(struct lv_shard *shard, const struct lv_mail *m)
     if (feed == NULL)
         return;
     switch (m->op) {
-    case MAIL_CREDIT:
+    case LV_MAIL_CREDIT:
         lv_consumer_credit(&feed->consumer, m->a);
         feed_run(shard, feed);
         break;
-    case MAIL_PAUSE:
+    case LV_MAIL_PAUSE:
         lv_consumer_pause(&feed->consumer);
         break;
-    case MAIL_RESUME:
+    case LV_MAIL_RESUME:
         lv_consumer_resume(&feed->consumer);
         feed_run(shard, feed);
         break;
-    case MAIL_UNSUBSCRIBE:
-        feed_end(shard, feed);
+    case LV_MAIL_UNSUBSCRIBE:
+        lv_feed_end(shard, feed);
         break;
     default:
         LV_UNREACHABLE("mail for a feed");

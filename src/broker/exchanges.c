@@ -20,7 +20,7 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
     char rs[LV_RS_MAX];
 
     if (x != NULL) {
-        check_exchange_equivalence(call, x);
+        lv_check_exchange_equivalence(call, x);
         lv_call_finish(registry, call);
         return;
     }
@@ -64,7 +64,7 @@ void lv_exchange_declare(struct lv_call *call)
                          lv_rs(rs, sizeof(rs), "exchange", call->name, call->vhost));
         lv_call_finish(shard, call);
     } else {
-        call_go(shard, call, REGISTRY_LOOP, declare_at_registry);
+        lv_call_go(shard, call, LV_REGISTRY_LOOP, declare_at_registry);
     }
 }
 
@@ -96,7 +96,7 @@ void lv_exchange_delete(struct lv_call *call)
                      lv_rs(rs, sizeof(rs), "exchange", call->name, call->vhost));
         lv_call_finish(shard, call);
     } else {
-        call_go(shard, call, REGISTRY_LOOP, delete_at_registry);
+        lv_call_go(shard, call, LV_REGISTRY_LOOP, delete_at_registry);
     }
 }
 
@@ -115,7 +115,7 @@ static struct lv_dest *binding_destination(struct lv_call *call)
     }
     struct lv_bytes source = call->name;
     call->name = call->other;
-    struct lv_queue_entry *entry = call_find_queue(call);
+    struct lv_queue_entry *entry = lv_call_find_queue(call);
     call->name = source;
     return entry != NULL ? &entry->dest : NULL;
 }
@@ -144,7 +144,7 @@ static void fail_match(struct lv_call *call)
                      LV_BYTES_FMT(v.bytes));
     else
         lv_call_fail(call, 406, "Invalid x-match field type %s (value %s); expected longstr",
-                     lv_value_type_name(&v), print_value(&v, value, sizeof(value)));
+                     lv_value_type_name(&v), lv_print_value(&v, value, sizeof(value)));
 }
 
 /* RabbitMQ 4.3.5: more than two "#" in a topic pattern are refused. (Here matching would stay linear.) */
@@ -206,7 +206,7 @@ static void binding_call(struct lv_call *call, void (*step)(struct lv_shard *, s
     if (is_default(call, call->name) || (call->to_exchange && is_default(call, call->other)))
         lv_call_finish(shard, call);
     else
-        call_go(shard, call, REGISTRY_LOOP, step);
+        lv_call_go(shard, call, LV_REGISTRY_LOOP, step);
 }
 
 void lv_bind(struct lv_call *call)

@@ -19,7 +19,7 @@ static uint32_t queues(const struct lv_broker *b, unsigned loop)
 }
 
 /* At home where there is no reason to go elsewhere. */
-unsigned place_queue(const struct lv_shard *here)
+unsigned lv_place_queue(const struct lv_shard *here)
 {
     const struct lv_broker *b = here->broker;
     unsigned best = here->index;
@@ -30,7 +30,7 @@ unsigned place_queue(const struct lv_shard *here)
     return best;
 }
 
-unsigned place_session(const struct lv_broker *b)
+unsigned lv_place_session(const struct lv_broker *b)
 {
     unsigned best = 0;
 
@@ -40,7 +40,7 @@ unsigned place_session(const struct lv_broker *b)
     return best;
 }
 
-bool may_move(const struct lv_broker *b, unsigned from, unsigned to)
+bool lv_may_move(const struct lv_broker *b, unsigned from, unsigned to)
 {
     uint32_t total = 0;
 

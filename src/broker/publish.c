@@ -100,7 +100,7 @@ enum lv_err lv_session_find_exchange(const struct lv_session *s, struct lv_bytes
 }
 
 /* A publisher whose messages all go to one other loop had better live there. */
-#define AWAY_STREAK 2048u
+#define AWAY_STREAK 256u
 
 static void note_away(struct lv_session *s, unsigned loop)
 {
@@ -122,7 +122,7 @@ static bool publish_away(struct lv_session *s, lv_handle queue, struct lv_msg *m
         return false;
     lv_msg_share(kept);
     struct lv_mail m = {
-        .op = MAIL_PUBLISH,
+        .op = LV_MAIL_PUBLISH,
         .w = { queue, (uintptr_t)kept, s->self, token },
     };
     lv_loop_post(s->shard->loop, lv_handle_loop(queue), &m);
@@ -139,9 +139,9 @@ uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_
 
     for (size_t i = 0; i < count; i++) {
         if (LV_LIKELY(lv_handle_loop(queues[i]) == shard->index)) {
-            struct lv_home_queue *hq = home_find(shard, queues[i]);
+            struct lv_home_queue *hq = lv_home_find(shard, queues[i]);
             if (LV_LIKELY(hq != NULL) &&
-                LV_UNLIKELY(lv_queue_publish(hq->queue, msg, shard_now(shard)) != LV_OK))
+                LV_UNLIKELY(lv_queue_publish(hq->queue, msg, lv_shard_now(shard)) != LV_OK))
                 *lost = true;
             s->away_streak = 0;
         } else if (publish_away(s, queues[i], msg, token)) {
@@ -170,7 +170,7 @@ void lv_session_reply(struct lv_session *s, lv_handle to, uint64_t consumer, str
     if (kept == NULL)
         return; /* at most once: replies may be lost */
     lv_msg_share(kept);
-    struct lv_mail m = { .op = MAIL_REPLY, .w = { to, consumer, (uintptr_t)kept } };
+    struct lv_mail m = { .op = LV_MAIL_REPLY, .w = { to, consumer, (uintptr_t)kept } };
     lv_loop_post(shard->loop, lv_handle_loop(to), &m);
 }
 
@@ -194,33 +194,33 @@ void lv_reply(struct lv_call *call)
     }
     if (call->msg != NULL && loop != shard->index)
         lv_msg_share(call->msg);
-    call_go(shard, call, loop, reply_there);
+    lv_call_go(shard, call, loop, reply_there);
 }
 
 /* ---- mail ---- */
 
 static void publish_arrived(struct lv_shard *shard, const struct lv_mail *m)
 {
-    struct lv_home_queue *hq = home_find(shard, m->w[0]);
+    struct lv_home_queue *hq = lv_home_find(shard, m->w[0]);
     struct lv_msg *msg = (struct lv_msg *)m->w[1];
 
     if (hq != NULL)
-        (void)!lv_queue_publish(hq->queue, msg, shard_now(shard));
+        (void)!lv_queue_publish(hq->queue, msg, lv_shard_now(shard));
     lv_msg_unref(msg);
     if (m->w[3] == 0)
         return;
-    struct lv_mail back = { .op = MAIL_ACCEPTED, .w = { m->w[2], m->w[3] } };
+    struct lv_mail back = { .op = LV_MAIL_ACCEPTED, .w = { m->w[2], m->w[3] } };
     lv_loop_post(shard->loop, lv_handle_loop(m->w[2]), &back);
 }
 
-void mail_publish(struct lv_shard *shard, const struct lv_mail *m)
+void lv_broker_mail_publish(struct lv_shard *shard, const struct lv_mail *m)
 {
-    if (m->op == MAIL_PUBLISH) {
+    if (m->op == LV_MAIL_PUBLISH) {
         publish_arrived(shard, m);
         return;
     }
     struct lv_session *s = lv_handles_get(&shard->sessions, m->w[0]);
-    if (m->op == MAIL_ACCEPTED) {
+    if (m->op == LV_MAIL_ACCEPTED) {
         if (s == NULL)
             return;
         s->ops->accepted(s, m->w[1]);

@@ -9,7 +9,7 @@
 #include "broker/broker_priv.h"
 #include "broker/names.h"
 
-struct lv_home_queue *home_find(struct lv_shard *shard, lv_handle queue)
+struct lv_home_queue *lv_home_find(struct lv_shard *shard, lv_handle queue)
 {
     return lv_handles_get(&shard->queues, queue);
 }
@@ -31,7 +31,7 @@ static void registry_remove(struct lv_shard *registry, struct lv_vhost *vhost,
         lv_call_finish(registry, call);
 }
 
-void mail_remove(struct lv_shard *registry, const struct lv_mail *m)
+void lv_broker_mail_remove(struct lv_shard *registry, const struct lv_mail *m)
 {
     registry_remove(registry, (struct lv_vhost *)m->w[1], (struct lv_queue_entry *)m->w[0],
                     (struct lv_call *)m->w[2]);
@@ -47,31 +47,31 @@ static void home_forget(struct lv_shard *shard, struct lv_home_queue *hq)
     lv_mem_free(hq, LV_TAG_QUEUE);
 }
 
-void home_delete(struct lv_shard *shard, struct lv_home_queue *hq, struct lv_call *call)
+void lv_home_delete(struct lv_shard *shard, struct lv_home_queue *hq, struct lv_call *call)
 {
     struct lv_queue_entry *entry = hq->entry;
     struct lv_vhost *vhost = hq->vhost;
 
-    if (call != NULL && shard->index != REGISTRY_LOOP && !call_leave(call)) {
+    if (call != NULL && shard->index != LV_REGISTRY_LOOP && !lv_call_leave(call)) {
         lv_call_fail(call, 541, "out of memory");
         lv_call_finish(shard, call);
         return;
     }
     home_forget(shard, hq);
-    if (shard->index == REGISTRY_LOOP) {
+    if (shard->index == LV_REGISTRY_LOOP) {
         registry_remove(shard, vhost, entry, call);
         return;
     }
     struct lv_mail m = {
-        .op = MAIL_REMOVE,
+        .op = LV_MAIL_REMOVE,
         .w = { (uintptr_t)entry, (uintptr_t)vhost, (uintptr_t)call },
     };
-    lv_loop_post(shard->loop, REGISTRY_LOOP, &m);
+    lv_loop_post(shard->loop, LV_REGISTRY_LOOP, &m);
 }
 
 static void delete_at_home(struct lv_shard *shard, struct lv_call *call)
 {
-    struct lv_home_queue *hq = home_find(shard, call->queue);
+    struct lv_home_queue *hq = lv_home_find(shard, call->queue);
     struct lv_queue_counts counts;
     char rs[LV_RS_MAX];
 
@@ -90,13 +90,13 @@ static void delete_at_home(struct lv_shard *shard, struct lv_call *call)
         return;
     }
     call->messages = counts.ready;
-    home_delete(shard, hq, call);
+    lv_home_delete(shard, hq, call);
 }
 
 void lv_queue_delete(struct lv_call *call)
 {
     struct lv_shard *shard = call->session->shard;
-    struct lv_queue_entry *entry = call_find_queue(call);
+    struct lv_queue_entry *entry = lv_call_find_queue(call);
 
     if (entry == NULL) {
         if (call->failure.code == 404) /* idempotent since RabbitMQ 3.2 */
@@ -105,7 +105,7 @@ void lv_queue_delete(struct lv_call *call)
         return;
     }
     call->queue = entry->home;
-    call_go(shard, call, lv_handle_loop(call->queue), delete_at_home);
+    lv_call_go(shard, call, lv_handle_loop(call->queue), delete_at_home);
 }
 
 /* ---- declare ---- */
@@ -142,7 +142,7 @@ static struct lv_home_queue *home_new(struct lv_shard *shard, const struct lv_ca
     hq->entry = entry_new(call);
     if (hq->entry == NULL)
         goto err_free;
-    if (lv_queue_new(&home_sink, &hq->queue) != LV_OK)
+    if (lv_queue_new(&lv_home_sink, &hq->queue) != LV_OK)
         goto err_entry;
     if (lv_handles_add(&shard->queues, hq, &hq->self) != LV_OK)
         goto err_queue;
@@ -186,11 +186,11 @@ static void declare_entered(struct lv_shard *shard, struct lv_call *call)
 /* It is not: it never was. Either something failed, or another declare was first. */
 static void declare_lost(struct lv_shard *home, struct lv_call *call)
 {
-    struct lv_home_queue *hq = home_find(home, call->queue);
+    struct lv_home_queue *hq = lv_home_find(home, call->queue);
 
     entry_free(hq->entry);
     home_forget(home, hq);
-    call_go(home, call, call->origin, call->failure.code != 0 ? lv_call_finish : declare);
+    lv_call_go(home, call, call->origin, call->failure.code != 0 ? lv_call_finish : declare);
 }
 
 static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
@@ -198,27 +198,27 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
     enum lv_err err = lv_router_add_queue(&call->vhost->router, &call->entry->dest);
 
     if (err == LV_OK) {
-        call_go(registry, call, call->origin, declare_entered);
+        lv_call_go(registry, call, call->origin, declare_entered);
         return;
     }
     if (err != LV_EEXISTS)
         lv_call_fail(call, 541, "%s", lv_err_text(err));
-    call_go(registry, call, lv_handle_loop(call->queue), declare_lost);
+    lv_call_go(registry, call, lv_handle_loop(call->queue), declare_lost);
 }
 
 static void declare_again(struct lv_shard *registry, struct lv_call *call)
 {
-    call_go(registry, call, call->origin, declare);
+    lv_call_go(registry, call, call->origin, declare);
 }
 
 /* An existing queue: its numbers are at home. */
 static void declare_count(struct lv_shard *shard, struct lv_call *call)
 {
-    struct lv_home_queue *hq = home_find(shard, call->queue);
+    struct lv_home_queue *hq = lv_home_find(shard, call->queue);
     struct lv_queue_counts counts;
 
     if (hq == NULL) { /* deleted meanwhile; the registry hears of that before it sees this call */
-        call_go(shard, call, REGISTRY_LOOP, declare_again);
+        lv_call_go(shard, call, LV_REGISTRY_LOOP, declare_again);
         return;
     }
     lv_queue_counts(hq->queue, &counts);
@@ -246,12 +246,12 @@ static void declare_at_home(struct lv_shard *home, struct lv_call *call)
     }
     call->queue = hq->self;
     call->entry = hq->entry;
-    call_go(home, call, REGISTRY_LOOP, declare_at_registry);
+    lv_call_go(home, call, LV_REGISTRY_LOOP, declare_at_registry);
 }
 
 static void declare_new(struct lv_shard *shard, struct lv_call *call)
 {
-    check_queue_arguments(call);
+    lv_check_queue_arguments(call);
     if (call->exclusive && !reserve_exclusive(call->session))
         lv_call_fail(call, 541, "out of memory");
     if (call->failure.code != 0) {
@@ -260,8 +260,8 @@ static void declare_new(struct lv_shard *shard, struct lv_call *call)
     }
     /* An exclusive queue stays with its connection; others are spread, or one that declares for everybody would
      * have them all. */
-    unsigned home = call->exclusive ? shard->index : place_queue(shard);
-    call_go(shard, call, home, declare_at_home);
+    unsigned home = call->exclusive ? shard->index : lv_place_queue(shard);
+    lv_call_go(shard, call, home, declare_at_home);
 }
 
 static void declare(struct lv_shard *shard, struct lv_call *call)
@@ -272,15 +272,15 @@ static void declare(struct lv_shard *shard, struct lv_call *call)
         declare_new(shard, call);
         return;
     }
-    struct lv_queue_entry *entry = call_find_queue(call);
+    struct lv_queue_entry *entry = lv_call_find_queue(call);
     if (entry != NULL && !call->passive)
-        check_queue_equivalence(call, entry);
+        lv_check_queue_equivalence(call, entry);
     if (call->failure.code != 0) {
         lv_call_finish(shard, call);
         return;
     }
     call->queue = entry->home;
-    call_go(shard, call, lv_handle_loop(call->queue), declare_count);
+    lv_call_go(shard, call, lv_handle_loop(call->queue), declare_count);
 }
 
 void lv_queue_declare(struct lv_call *call)
@@ -302,7 +302,7 @@ void lv_queue_declare(struct lv_call *call)
 
 static void purge_at_home(struct lv_shard *shard, struct lv_call *call)
 {
-    struct lv_home_queue *hq = home_find(shard, call->queue);
+    struct lv_home_queue *hq = lv_home_find(shard, call->queue);
 
     if (hq != NULL)
         call->messages = lv_queue_purge(hq->queue);
@@ -312,12 +312,12 @@ static void purge_at_home(struct lv_shard *shard, struct lv_call *call)
 void lv_queue_purge_call(struct lv_call *call)
 {
     struct lv_shard *shard = call->session->shard;
-    struct lv_queue_entry *entry = call_find_queue(call);
+    struct lv_queue_entry *entry = lv_call_find_queue(call);
 
     if (entry == NULL) {
         lv_call_finish(shard, call);
         return;
     }
     call->queue = entry->home;
-    call_go(shard, call, lv_handle_loop(call->queue), purge_at_home);
+    lv_call_go(shard, call, lv_handle_loop(call->queue), purge_at_home);
 }

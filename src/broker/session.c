@@ -38,7 +38,7 @@ struct lv_bytes lv_vhost_name(const struct lv_vhost *vhost)
     return vhost->name.key;
 }
 
-void session_resume(struct lv_session *s)
+void lv_session_resume(struct lv_session *s)
 {
     if (s->call == NULL && !s->is_moving && !s->is_blocked && !s->is_dying)
         lv_conn_resume(&s->conn);
@@ -48,10 +48,10 @@ void session_resume(struct lv_session *s)
 
 static void drop_at_home(struct lv_shard *shard, struct lv_call *call)
 {
-    struct lv_home_queue *hq = home_find(shard, call->queue);
+    struct lv_home_queue *hq = lv_home_find(shard, call->queue);
 
     if (hq != NULL)
-        home_delete(shard, hq, call);
+        lv_home_delete(shard, hq, call);
     else
         lv_call_finish(shard, call);
 }
@@ -64,7 +64,7 @@ static void drop_exclusive(struct lv_session *s, lv_handle queue,
     if (call == NULL)
         return;
     call->queue = queue;
-    call_go(s->shard, call, lv_handle_loop(queue), drop_at_home);
+    lv_call_go(s->shard, call, lv_handle_loop(queue), drop_at_home);
 }
 
 bool lv_session_drop_exclusive(struct lv_session *s,
@@ -94,7 +94,7 @@ void lv_session_end(struct lv_session *s)
     s->ops->gone(s);
 }
 
-void sessions_shut(struct lv_shard *shard)
+void lv_sessions_shut(struct lv_shard *shard)
 {
     uint32_t pos = 0;
     struct lv_session *s;
@@ -119,7 +119,7 @@ bool lv_session_follow(struct lv_session *s, unsigned loop)
 {
     if (s->is_moving || s->is_dying || loop == s->shard->index || s->sub_count != 0)
         return false;
-    if (!may_move(s->broker, s->shard->index, loop) || !s->ops->can_move(s))
+    if (!lv_may_move(s->broker, s->shard->index, loop) || !s->ops->can_move(s))
         return false;
     s->is_moving = true;
     s->move_to = (uint8_t)loop;
@@ -140,17 +140,17 @@ static void mover_run(struct lv_loop *loop, struct lv_task *task)
     if (s->is_dying || s->conn.is_closing)
         return;
     if (s->call != NULL || s->sub_count != 0 || !s->ops->can_move(s)) {
-        session_resume(s);
+        lv_session_resume(s);
         return;
     }
     lv_handles_remove(&shard->sessions, s->self);
     atomic_fetch_sub(&shard->session_count, 1);
     lv_conn_detach(&s->conn);
-    struct lv_mail m = { .op = MAIL_MOVE, .w = { (uintptr_t)s } };
+    struct lv_mail m = { .op = LV_MAIL_MOVE, .w = { (uintptr_t)s } };
     lv_loop_post(shard->loop, s->move_to, &m);
 }
 
-void session_adopt(struct lv_shard *shard, struct lv_session *s)
+void lv_session_adopt(struct lv_shard *shard, struct lv_session *s)
 {
     s->shard = shard;
     atomic_fetch_add(&shard->session_count, 1);
@@ -169,5 +169,5 @@ void session_adopt(struct lv_shard *shard, struct lv_session *s)
         s->is_blocked = false;
         s->ops->unblocked(s);
     }
-    session_resume(s);
+    lv_session_resume(s);
 }
