@@ -2,7 +2,8 @@
  *
  *   conn.c       life of a connection, its frames          handshake.c  header to open-ok
  *   chan.c       life of a channel, its methods            topology.c   exchange.* queue.*
- *   publish.c    basic.publish and contents, confirms      consume.c    basic.consume, deliver, get, qos
+ *   publish.c    basic.publish and contents in             consume.c    basic.consume, deliver, get, qos
+ *   confirm.c    publisher confirms                        content.c    contents out
  *   unacked.c    what a channel has to settle              settle.c     ack, nack, reject, recover
  *   reply_to.c   amq.rabbitmq.reply-to                     tx.c         transactions
  *   error.c      close with code and text
@@ -238,17 +239,23 @@ void lv_amqp_content_body(struct lv_amqp_chan *ch, struct lv_bytes bytes);
 /* Where `n` more body bytes of the frame under way may go directly; NULL: nowhere. */
 uint8_t *lv_amqp_content_room(struct lv_amqp_chan *ch, size_t n);
 void lv_amqp_pub_free(struct lv_amqp_chan *ch);
+
+/* ---- confirm.c ---- */
 void lv_amqp_confirm_select(struct lv_amqp_chan *ch, bool no_wait);
-/* In confirm mode: the publish just handled is decided. */
-void lv_amqp_confirm_now(struct lv_amqp_chan *ch);
+/* Names the publish under way, for whoever accepts it later; 0: nobody has to. */
+uint64_t lv_amqp_confirm_token(const struct lv_amqp_chan *ch);
+/* The publish under way lacks `lack` acceptances (LV_AMQP_NACKED: it failed). Nothing outside confirm mode. */
+void lv_amqp_confirm(struct lv_amqp_chan *ch, uint32_t lack);
 /* Sends what confirms are due. */
 void lv_amqp_confirm_flush(struct lv_amqp_chan *ch);
 void lv_amqp_accepted(struct lv_session *s, uint64_t token);
 void lv_amqp_confirms_free(struct lv_amqp_chan *ch);
-/* basic.return 312 with the whole content. */
-void lv_amqp_return(struct lv_amqp_chan *ch, const struct lv_msg *msg);
+
+/* ---- content.c ---- */
 /* Writes content header and body frames of `msg`. */
 void lv_amqp_write_content(struct lv_amqp_conn *ac, uint16_t number, struct lv_msg *msg);
+/* basic.return 312 with the whole content. */
+void lv_amqp_return(struct lv_amqp_chan *ch, const struct lv_msg *msg);
 
 /* ---- consume.c ---- */
 bool lv_amqp_consume(struct lv_amqp_chan *ch, const struct lv_amqp_basic_consume *m) LV_MUST_USE;

@@ -1,4 +1,4 @@
-/* basic.publish: method, header, body; then to the queues, and the confirm.
+/* basic.publish: method, header, body; then to the queues.
  *
  * Two ways in. Most messages lie whole in the read buffer: lv_amqp_publish_whole takes their three frames at once and
  * publishes a borrowed message, which nobody copies unless a queue must keep it. Everything else comes frame by
@@ -42,139 +42,6 @@ void lv_amqp_pub_free(struct lv_amqp_chan *ch)
     ch->pub = NULL;
     if (ch->state == LV_AMQP_CHAN_HEADER || ch->state == LV_AMQP_CHAN_BODY)
         ch->state = LV_AMQP_CHAN_READY;
-}
-
-/* ---- confirms ---- */
-
-static uint64_t token_of(const struct lv_amqp_chan *ch, uint64_t number)
-{
-    return (uint64_t)ch->number << 48 | (uint64_t)ch->epoch << 40 | (number & 0xFFFFFFFFFF);
-}
-
-static void want_flush(struct lv_amqp_chan *ch)
-{
-    if (!lv_list_linked(&ch->confirms.link)) {
-        lv_list_push(&ch->conn->to_confirm, &ch->confirms.link);
-        lv_amqp_at_turn_end(ch->conn);
-    }
-}
-
-static uint32_t *lack_of(struct lv_amqp_confirms *c, uint64_t number)
-{
-    return &c->lack[number & (c->cap - 1)];
-}
-
-static bool reserve_lack(struct lv_amqp_confirms *c)
-{
-    uint64_t open = c->next - c->done;
-    uint32_t cap = c->cap != 0 ? c->cap * 2 : 64;
-
-    if (open < c->cap)
-        return true;
-    uint32_t *lack = lv_mem_alloc(cap * sizeof(*lack), LV_TAG_CHANNEL);
-    if (lack == NULL)
-        return false;
-    for (uint64_t i = c->done; i < c->next; i++)
-        lack[i & (cap - 1)] = *lack_of(c, i);
-    lv_mem_free(c->lack, LV_TAG_CHANNEL);
-    c->lack = lack;
-    c->cap = cap;
-    return true;
-}
-
-/* The publish numbered c->next lacks `lack` acceptances. */
-static void confirm_later(struct lv_amqp_chan *ch, uint32_t lack)
-{
-    struct lv_amqp_confirms *c = &ch->confirms;
-
-    want_flush(ch);
-    if (LV_LIKELY(lack == 0 && c->done == c->next)) {
-        c->done = ++c->next;
-        return;
-    }
-    if (!reserve_lack(c)) {
-        lv_amqp_conn_error(ch->conn, 541, LV_AMQP_BASIC_PUBLISH, "out of memory");
-        return;
-    }
-    *lack_of(c, c->next++) = lack;
-}
-
-void lv_amqp_confirm_now(struct lv_amqp_chan *ch)
-{
-    if (ch->mode == LV_AMQP_CONFIRM)
-        confirm_later(ch, 0);
-}
-
-void lv_amqp_accepted(struct lv_session *s, uint64_t token)
-{
-    struct lv_amqp_chan *ch = lv_amqp_chan_find((struct lv_amqp_conn *)s, (uint16_t)(token >> 48));
-
-    if (ch == NULL || ch->epoch != (uint8_t)(token >> 40) || ch->state == LV_AMQP_CHAN_CLOSING)
-        return;
-    struct lv_amqp_confirms *c = &ch->confirms;
-    uint64_t number = (c->next & ~UINT64_C(0xFFFFFFFFFF)) | (token & 0xFFFFFFFFFF);
-    if (number < c->done || number >= c->next)
-        return;
-    uint32_t *lack = lack_of(c, number);
-    if (*lack != LV_AMQP_NACKED && *lack > 0)
-        --*lack;
-    want_flush(ch);
-}
-
-static void tell(struct lv_amqp_chan *ch, uint64_t upto)
-{
-    struct lv_amqp_confirms *c = &ch->confirms;
-
-    if (upto > c->told)
-        LV_AMQP_SEND(ch->conn, ch->number, basic_ack, .delivery_tag = upto,
-                     .multiple = upto - c->told > 1);
-    c->told = upto;
-}
-
-void lv_amqp_confirm_flush(struct lv_amqp_chan *ch)
-{
-    struct lv_amqp_confirms *c = &ch->confirms;
-
-    lv_list_remove(&c->link);
-    if (ch->mode != LV_AMQP_CONFIRM || ch->state == LV_AMQP_CHAN_CLOSING)
-        return;
-    while (c->done < c->next) {
-        uint32_t lack = *lack_of(c, c->done);
-        if (lack == LV_AMQP_NACKED) {
-            tell(ch, c->done - 1);
-            LV_AMQP_SEND(ch->conn, ch->number, basic_nack, .delivery_tag = c->done);
-            c->told = c->done;
-        } else if (lack != 0) {
-            break;
-        }
-        c->done++;
-    }
-    tell(ch, c->done - 1);
-    if (c->done == c->next && c->cap > 4096) {
-        lv_mem_free(c->lack, LV_TAG_CHANNEL);
-        c->lack = NULL;
-        c->cap = 0;
-    }
-}
-
-void lv_amqp_confirms_free(struct lv_amqp_chan *ch)
-{
-    lv_list_remove(&ch->confirms.link);
-    lv_mem_free(ch->confirms.lack, LV_TAG_CHANNEL);
-    ch->confirms.lack = NULL;
-    ch->confirms.cap = 0;
-    ch->confirms.done = ch->confirms.next;
-}
-
-void lv_amqp_confirm_select(struct lv_amqp_chan *ch, bool no_wait)
-{
-    if (ch->mode == LV_AMQP_TX) {
-        lv_amqp_error(ch, 406, "cannot switch from tx to confirm mode");
-        return;
-    }
-    ch->mode = LV_AMQP_CONFIRM;
-    if (!no_wait)
-        LV_AMQP_SEND(ch->conn, ch->number, confirm_select_ok, );
 }
 
 /* ---- what is in the properties ---- */
@@ -254,7 +121,6 @@ static void send_to(struct lv_amqp_chan *ch, struct publish *p, const lv_handle 
                     uint32_t count)
 {
     bool lost = false;
-    uint64_t token = 0;
 
     if (ch->mode == LV_AMQP_TX) {
         lv_amqp_tx_publish(ch, p->msg, queues, count, p->mandatory);
@@ -262,11 +128,9 @@ static void send_to(struct lv_amqp_chan *ch, struct publish *p, const lv_handle 
     }
     if (LV_UNLIKELY(count == 0 && p->mandatory))
         lv_amqp_return(ch, p->msg);
-    if (ch->mode == LV_AMQP_CONFIRM)
-        token = token_of(ch, ch->confirms.next);
-    uint32_t lack = lv_session_publish(&ch->conn->s, queues, count, p->msg, token, &lost);
-    if (ch->mode == LV_AMQP_CONFIRM)
-        confirm_later(ch, lost ? LV_AMQP_NACKED : lack);
+    uint32_t lack =
+        lv_session_publish(&ch->conn->s, queues, count, p->msg, lv_amqp_confirm_token(ch), &lost);
+    lv_amqp_confirm(ch, lost ? LV_AMQP_NACKED : lack);
 }
 
 static void route(struct lv_amqp_chan *ch, struct publish *p, const struct lv_bytes *more_keys,
@@ -406,7 +270,7 @@ static bool publish_reply(struct lv_amqp_chan *ch, struct publish *p)
         lv_amqp_reply_send_mandatory(ch, p->msg);
     } else {
         lv_amqp_reply_send(ch, p->msg);
-        lv_amqp_confirm_now(ch);
+        lv_amqp_confirm(ch, 0);
     }
     return true;
 }
@@ -636,75 +500,4 @@ void lv_amqp_content_body(struct lv_amqp_chan *ch, struct lv_bytes bytes)
     pub->body_got += bytes.len;
     if (pub->body_got == pub->body_size)
         content_complete(ch);
-}
-
-/* ---- contents out ---- */
-
-static void release_msg(void *owner)
-{
-    lv_msg_unref(owner);
-}
-
-/* One body frame: small parts are copied, large ones referred to. */
-static void write_body(struct lv_amqp_conn *ac, uint16_t number, struct lv_msg *msg,
-                       struct lv_bytes part)
-{
-    struct lv_conn *c = &ac->s.conn;
-    bool is_small = part.len <= LV_BODY_INLINE_MAX;
-    uint8_t *p = lv_conn_reserve(c, LV_AMQP_FRAME_OVERHEAD + (is_small ? part.len : 0));
-
-    if (p == NULL)
-        return;
-    uint8_t *start = p;
-    p = lv_amqp_put_frame_head(p, LV_AMQP_FRAME_BODY, number, (uint32_t)part.len);
-    if (is_small) {
-        memcpy(p, part.ptr, part.len);
-        p += part.len;
-        *p++ = LV_AMQP_FRAME_END;
-        lv_conn_wrote(c, (size_t)(p - start));
-        return;
-    }
-    lv_conn_wrote(c, (size_t)(p - start));
-    if (lv_msg_is_borrowed(msg)) {
-        lv_conn_write_borrowed(c, part);
-    } else {
-        struct lv_msg *kept = lv_msg_keep(msg); /* one more reference: cannot fail */
-        lv_conn_write_ref(c, part, kept, release_msg);
-    }
-    p = lv_conn_reserve(c, 1);
-    if (p == NULL)
-        return;
-    *p = LV_AMQP_FRAME_END;
-    lv_conn_wrote(c, 1);
-}
-
-void lv_amqp_write_content(struct lv_amqp_conn *ac, uint16_t number, struct lv_msg *msg)
-{
-    uint8_t head[LV_AMQP_FRAME_HEAD + 12];
-    static const uint8_t end = LV_AMQP_FRAME_END;
-    struct lv_conn *c = &ac->s.conn;
-    uint32_t part_max = ac->frame_max != 0 ? ac->frame_max - LV_AMQP_FRAME_OVERHEAD : UINT32_MAX;
-
-    if (c->is_closing)
-        return;
-    uint8_t *p = lv_amqp_put_frame_head(head, LV_AMQP_FRAME_HEADER, number, 12 + msg->props_len);
-    lv_put_be16(p, LV_AMQP_CLASS_BASIC);
-    lv_put_be16(p + 2, 0);
-    lv_put_be64(p + 4, msg->body_len);
-    lv_conn_write(c, lv_bytes(head, sizeof(head)));
-    lv_conn_write(c, lv_msg_props(msg));
-    lv_conn_write(c, lv_bytes(&end, 1));
-    for (uint32_t at = 0; at < msg->body_len;) {
-        uint32_t part = LV_MIN(msg->body_len - at, part_max);
-        write_body(ac, number, msg, lv_bytes(msg->body + at, part));
-        at += part;
-    }
-}
-
-void lv_amqp_return(struct lv_amqp_chan *ch, const struct lv_msg *msg)
-{
-    LV_AMQP_SEND(ch->conn, ch->number, basic_return, .reply_code = 312,
-                 .reply_text = LV_BYTES_LIT("NO_ROUTE"), .exchange = lv_msg_exchange(msg),
-                 .routing_key = lv_msg_key(msg));
-    lv_amqp_write_content(ch->conn, ch->number, (struct lv_msg *)(uintptr_t)msg);
 }

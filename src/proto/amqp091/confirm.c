@@ -1,0 +1,135 @@
+/* Publisher confirms: numbered from 1, told in order, once a turn.
+ *
+ * Most publishes are decided at once and need no memory: done and next grow together. Only while a publish waits for
+ * queues on other loops is there a ring with what it and its successors lack. */
+#include "base/mem.h"
+#include "proto/amqp091/amqp_priv.h"
+
+uint64_t lv_amqp_confirm_token(const struct lv_amqp_chan *ch)
+{
+    if (ch->mode != LV_AMQP_CONFIRM)
+        return 0;
+    return (uint64_t)ch->number << 48 | (uint64_t)ch->epoch << 40 |
+           (ch->confirms.next & 0xFFFFFFFFFF);
+}
+
+static void want_flush(struct lv_amqp_chan *ch)
+{
+    if (!lv_list_linked(&ch->confirms.link)) {
+        lv_list_push(&ch->conn->to_confirm, &ch->confirms.link);
+        lv_amqp_at_turn_end(ch->conn);
+    }
+}
+
+static uint32_t *lack_of(struct lv_amqp_confirms *c, uint64_t number)
+{
+    return &c->lack[number & (c->cap - 1)];
+}
+
+static bool reserve_lack(struct lv_amqp_confirms *c)
+{
+    uint64_t open = c->next - c->done;
+    uint32_t cap = c->cap != 0 ? c->cap * 2 : 64;
+
+    if (open < c->cap)
+        return true;
+    uint32_t *lack = lv_mem_alloc(cap * sizeof(*lack), LV_TAG_CHANNEL);
+    if (lack == NULL)
+        return false;
+    for (uint64_t i = c->done; i < c->next; i++)
+        lack[i & (cap - 1)] = *lack_of(c, i);
+    lv_mem_free(c->lack, LV_TAG_CHANNEL);
+    c->lack = lack;
+    c->cap = cap;
+    return true;
+}
+
+void lv_amqp_confirm(struct lv_amqp_chan *ch, uint32_t lack)
+{
+    struct lv_amqp_confirms *c = &ch->confirms;
+
+    if (ch->mode != LV_AMQP_CONFIRM)
+        return;
+    want_flush(ch);
+    if (LV_LIKELY(lack == 0 && c->done == c->next)) {
+        c->done = ++c->next;
+        return;
+    }
+    if (!reserve_lack(c)) {
+        lv_amqp_conn_error(ch->conn, 541, LV_AMQP_BASIC_PUBLISH, "out of memory");
+        return;
+    }
+    *lack_of(c, c->next++) = lack;
+}
+
+void lv_amqp_accepted(struct lv_session *s, uint64_t token)
+{
+    struct lv_amqp_chan *ch = lv_amqp_chan_find((struct lv_amqp_conn *)s, (uint16_t)(token >> 48));
+
+    if (ch == NULL || ch->epoch != (uint8_t)(token >> 40) || ch->state == LV_AMQP_CHAN_CLOSING)
+        return;
+    struct lv_amqp_confirms *c = &ch->confirms;
+    uint64_t number = (c->next & ~UINT64_C(0xFFFFFFFFFF)) | (token & 0xFFFFFFFFFF);
+    if (number < c->done || number >= c->next)
+        return;
+    uint32_t *lack = lack_of(c, number);
+    if (*lack != LV_AMQP_NACKED && *lack > 0)
+        --*lack;
+    want_flush(ch);
+}
+
+static void tell(struct lv_amqp_chan *ch, uint64_t upto)
+{
+    struct lv_amqp_confirms *c = &ch->confirms;
+
+    if (upto > c->told)
+        LV_AMQP_SEND(ch->conn, ch->number, basic_ack, .delivery_tag = upto,
+                     .multiple = upto - c->told > 1);
+    c->told = upto;
+}
+
+void lv_amqp_confirm_flush(struct lv_amqp_chan *ch)
+{
+    struct lv_amqp_confirms *c = &ch->confirms;
+
+    lv_list_remove(&c->link);
+    if (ch->mode != LV_AMQP_CONFIRM || ch->state == LV_AMQP_CHAN_CLOSING)
+        return;
+    while (c->done < c->next) {
+        uint32_t lack = *lack_of(c, c->done);
+        if (lack == LV_AMQP_NACKED) {
+            tell(ch, c->done - 1);
+            LV_AMQP_SEND(ch->conn, ch->number, basic_nack, .delivery_tag = c->done);
+            c->told = c->done;
+        } else if (lack != 0) {
+            break;
+        }
+        c->done++;
+    }
+    tell(ch, c->done - 1);
+    if (c->done == c->next && c->cap > 4096) {
+        lv_mem_free(c->lack, LV_TAG_CHANNEL);
+        c->lack = NULL;
+        c->cap = 0;
+    }
+}
+
+void lv_amqp_confirms_free(struct lv_amqp_chan *ch)
+{
+    lv_list_remove(&ch->confirms.link);
+    lv_mem_free(ch->confirms.lack, LV_TAG_CHANNEL);
+    ch->confirms.lack = NULL;
+    ch->confirms.cap = 0;
+    ch->confirms.done = ch->confirms.next;
+}
+
+void lv_amqp_confirm_select(struct lv_amqp_chan *ch, bool no_wait)
+{
+    if (ch->mode == LV_AMQP_TX) {
+        lv_amqp_error(ch, 406, "cannot switch from tx to confirm mode");
+        return;
+    }
+    ch->mode = LV_AMQP_CONFIRM;
+    if (!no_wait)
+        LV_AMQP_SEND(ch->conn, ch->number, confirm_select_ok, );
+}
