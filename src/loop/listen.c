@@ -16,6 +16,7 @@
 #define BACKLOG 4096
 #define ACCEPTS_PER_WAKE 64
 #define LOG_EVERY_MS 1000u
+#define BACK_OFF_MS 100u
 
 struct lv_listener {
     uv_poll_t poll;
@@ -24,7 +25,8 @@ struct lv_listener {
     void *ctx;
     int fd;
     int reserve; /* given up for a moment when descriptors run out, to refuse a client and not let it hang */
-    uint64_t refused; /* since the last line in the log */
+    struct lv_timer back_off; /* until clients are accepted again */
+    uint64_t refused;         /* since the last line in the log */
     lv_time_ms log_after;
     char address[LV_ADDR_MAX];
 };
@@ -45,18 +47,37 @@ static void log_refused(struct lv_listener *l, int error)
     l->refused = 0;
 }
 
-/* No descriptor is left: the first client in the backlog is refused, so that the backlog does not stay readable for
- * ever. False: nothing could be done. */
-static bool refuse_one(struct lv_listener *l)
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+static void accept_again(struct lv_loop *loop, struct lv_timer *t)
 {
+    struct lv_listener *l = LV_CONTAINER_OF(t, struct lv_listener, back_off);
+
     if (l->reserve < 0)
-        return false;
+        l->reserve = open_reserve();
+    if (uv_poll_start(&l->poll, UV_READABLE, on_readable) != 0)
+        lv_timer_start(loop, t, BACK_OFF_MS, accept_again);
+}
+
+/* No descriptor is left (`why`), though perhaps no client either: the kernel looks for descriptors first. A client is
+ * refused with the one kept for that, else the backlog would stay readable for ever. If even that does not help, all
+ * wait a little. False: enough for now. */
+static bool refuse_one(struct lv_listener *l, int why)
+{
     (void)close(l->reserve);
     int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+    bool is_empty = fd < 0 && errno == EAGAIN;
     if (fd >= 0)
         (void)close(fd);
     l->reserve = open_reserve();
-    return fd >= 0;
+    if (is_empty)
+        return false;
+    log_refused(l, why);
+    if (fd >= 0)
+        return true;
+    (void)uv_poll_stop(&l->poll);
+    lv_timer_start(l->loop, &l->back_off, BACK_OFF_MS, accept_again);
+    return false;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -76,8 +97,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
             return;
         if (errno == EINTR || errno == ECONNABORTED)
             continue;
-        log_refused(l, errno);
-        if (!refuse_one(l))
+        if (!refuse_one(l, errno))
             return;
     }
 }
@@ -160,6 +180,6 @@ static void on_closed(uv_handle_t *handle)
 
 void lv_listener_close(struct lv_listener *l)
 {
-    (void)uv_poll_stop(&l->poll);
+    lv_timer_stop(&l->back_off);
     uv_close((uv_handle_t *)&l->poll, on_closed);
 }

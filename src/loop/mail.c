@@ -155,9 +155,9 @@ static void chunk_put(struct lv_loop *loop, struct lv_mailbox *box, const struct
 
 void lv_loop_post(struct lv_loop *loop, unsigned to, const struct lv_mail *m)
 {
+    LV_ASSERT(to < loop->all->count);
     struct lv_mailbox *box = loop->out[to];
 
-    LV_ASSERT(to < loop->all->count);
     lv_stat_add(loop, LV_STAT_MAILS_OUT, 1);
     if (to == loop->index) {
         chunk_put(loop, box, m);
