@@ -216,7 +216,7 @@ def goals(fuzz_seconds):
 
 
 def run(name, step):
-    print(f"{name:<16}", end="", flush=True)
+    print(f"{name:<18}", end="", flush=True)
     log = Log(name)
     started = time.monotonic()
     result = step(log)
