@@ -64,6 +64,14 @@ def load_folder(folder):
     return scenarios
 
 
+def of_lines(lines, number, title):
+    """A scenario that is in no file."""
+    scenario = Scenario("", number, title)
+    for line in lines:
+        _add_line(scenario, line)
+    return scenario
+
+
 def _load(path, scenarios):
     current = None
     with open(path, encoding="utf-8") as file:
