@@ -213,7 +213,6 @@ void lv_conn_close(struct lv_conn *c, uint64_t linger_ms)
     lv_out_seal(c);
     io->state = LV_CONN_LINGERING;
     c->is_closing = true;
-    c->into_bytes = 0;
     io->is_held = false;
     lv_timer_start(c->loop, &io->linger, linger_ms, on_linger);
     lv_conn_mark_dirty(c);
@@ -362,24 +361,32 @@ static void drop_input(struct lv_conn *c, uint8_t *block)
         lv_conn_fail(c, LV_OK);
 }
 
+/* Reads into the owner's memory, if it has named any, and into the block. */
+static ssize_t receive(struct lv_conn *c, uint8_t *block, size_t room)
+{
+    struct iovec iov[2] = { { c->into, c->into_bytes }, { block, room } };
+
+    if (c->into_bytes == 0 || c->into == NULL)
+        return read(c->io->fd, block, room);
+    return readv(c->io->fd, iov, 2);
+}
+
 /* One read. Returns how many bytes came. */
 static size_t read_once(struct lv_conn *c)
 {
     struct lv_loop *loop = c->loop;
-    struct lv_conn_io *io = c->io;
-    uint8_t *block = free_block(loop);
+    uint8_t *block = free_block(loop), *at = block;
 
-    if (io->state == LV_CONN_LINGERING) {
+    if (c->io->state == LV_CONN_LINGERING) {
         drop_input(c, block);
         return 0;
     }
-    size_t kept = unkeep(c, block), into = c->into_bytes; /* never both: see lv_conn_read_into */
+    size_t kept = unkeep(c, block);
     if (kept == loop->block_bytes) {
         lv_conn_fail(c, LV_EFULL);
         return 0;
     }
-    struct iovec iov[2] = { { c->into, into }, { block + kept, loop->block_bytes - kept } };
-    ssize_t n = into > 0 ? readv(io->fd, iov, 2) : read(io->fd, iov[1].iov_base, iov[1].iov_len);
+    ssize_t n = receive(c, block + kept, loop->block_bytes - kept);
     if (n <= 0) {
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
             if (kept > 0)
@@ -389,16 +396,19 @@ static size_t read_once(struct lv_conn *c)
         lv_conn_fail(c, n == 0 || errno == ECONNRESET || errno == EPIPE ? LV_ECLOSED : LV_EIO);
         return 0;
     }
-    size_t got = (size_t)n, direct = LV_MIN(got, into);
+    /* Nothing is kept while the owner's memory is filled: input had to consume everything. */
+    size_t got = (size_t)n, awaited = LV_MIN(got, c->into_bytes);
     c->bytes_in += got;
-    if (direct > 0) {
-        c->into += direct;
-        c->into_bytes -= direct;
+    c->into_bytes -= awaited;
+    if (c->into == NULL) {
+        at += awaited; /* dropped */
+    } else if (awaited > 0) {
+        c->into += awaited;
         loop->reading = c;
-        c->ops->filled(c, direct);
+        c->ops->filled(c, awaited);
         loop->reading = NULL;
     }
-    deliver(c, block, kept + got - direct);
+    deliver(c, at, kept + got - awaited);
     return got;
 }
 
@@ -438,6 +448,11 @@ void lv_conn_read_into(struct lv_conn *c, uint8_t *to, size_t n)
     LV_ASSERT(c->loop->reading == c);
     c->into = to;
     c->into_bytes = n;
+}
+
+void lv_conn_read_drop(struct lv_conn *c)
+{
+    c->into = NULL;
 }
 
 void lv_conn_pause(struct lv_conn *c)

@@ -43,7 +43,7 @@ struct lv_conn {
     uint64_t bytes_in, bytes_out; /* of the connection's life: heartbeats watch them */
     struct lv_link dirty;         /* in the loop's list of connections to flush */
     struct lv_out_seg *out_first, *out_last;
-    uint8_t *into; /* lv_conn_read_into */
+    uint8_t *into; /* lv_conn_read_into; NULL: dropped */
     size_t into_bytes;
     bool is_full, is_paused, is_closing;
 };
@@ -64,6 +64,9 @@ void lv_conn_resume(struct lv_conn *c);
 /* The next `n` input bytes go to `to` instead of the read block. Called from within input, which then consumes all it
  * was given. Until n bytes came (ops->filled reports each part), input is not called. */
 void lv_conn_read_into(struct lv_conn *c, uint8_t *to, size_t n);
+/* That memory goes away before it is filled: what is still to come for it is dropped, without ops->filled, and then
+ * input goes on. Allowed anywhere; without effect when nothing is being filled. */
+void lv_conn_read_drop(struct lv_conn *c);
 
 /* Room for `n` (<= LV_OUT_RESERVE_MAX) contiguous bytes of output, or NULL without memory (the connection is then
  * closed). Follow by lv_conn_wrote with how many were used, before anything else is written. */

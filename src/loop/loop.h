@@ -1,6 +1,6 @@
 /* loop/loop.h - event loops, one per thread: turns, mail between loops, timers, deferred work.
  *
- * A turn: wait for I/O; run socket callbacks (conn.h); take in all mail; run due timers; call hooks.turn_end;
+ * A turn: wait for I/O; take in all mail; run socket callbacks (conn.h); run due timers; call hooks.turn_end;
  * flush every connection with output by one gathered write each; wake the loops that were posted to, once each;
  * report quiescence to RCU. Nothing in a turn blocks.
  * Owner   everything belongs to its loop's thread, except where a comment says otherwise.

@@ -84,11 +84,12 @@ static void on_check(uv_check_t *check)
 
     lv_turn_begin(loop);
     loop->again = false;
-    lv_conns_read(loop);
+    /* Mail before sockets: whoever was told of something by one loop, and asks another, finds it done there. */
     lv_loop_doing(loop, "taking mail");
     lv_rcu_turn_begin(loop);
     lv_mail_retry(loop);
     lv_mail_take(loop);
+    lv_conns_read(loop);
     lv_loop_doing(loop, "timers");
     lv_wheel_advance(&loop->wheel, loop->now, loop);
     lv_loop_doing(loop, "deferred work");

@@ -566,6 +566,35 @@ LV_TEST(bodies_go_straight_to_their_place)
     }
 }
 
+/* Every third body is given up when a part of it has come; the frames behind it are found all the same. */
+static void fill_or_give_up(struct scene *s, size_t n)
+{
+    if (s->steps % 3 != 0) {
+        body_filled(s, n);
+        return;
+    }
+    free(s->body); /* at once: nothing may be written to it any more */
+    s->body = NULL;
+    s->steps++;
+    lv_conn_read_drop(s->conn);
+    lv_conn_read_drop(s->conn);
+}
+
+LV_TEST(a_body_may_be_given_up)
+{
+    static const struct script script = { .input = read_bodies,
+                                          .filled = fill_or_give_up,
+                                          .peer = peer_sends_bodies };
+    static const size_t pieces[] = { 100, 3000, 1000000 };
+
+    for (size_t i = 0; i < LV_ARRAY_LEN(pieces); i++) {
+        struct scene s = { .why = LV_OK };
+        piece_max = pieces[i];
+        play(&s, &script);
+        CHECK_EQ(s.steps, BODIES);
+    }
+}
+
 /* ---- moving to another loop ---- */
 
 static void hop(struct scene *s)

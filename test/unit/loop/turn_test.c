@@ -83,7 +83,10 @@ LV_TEST(phases_come_in_order)
     };
 
     run(&config, LV_OK);
-    CHECK_STR(order, "te" "mte" "me" "wte");
+    CHECK_STR(order, "te"
+                     "mte"
+                     "me"
+                     "wte");
 }
 
 /* ---- beginning and ending ---- */
