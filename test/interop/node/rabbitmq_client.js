@@ -243,6 +243,7 @@ check('connection comes back after its socket was cut', () => withCable(url, (ca
     await new Promise((resolve) => consumer.on('ready', resolve));
     const publisher = rabbit.createPublisher({ confirm: true, maxAttempts: 5 });
     await publisher.send(queue, 'before');
+    await until(() => got.length === 1);
     const back = new Promise((resolve) => consumer.on('ready', resolve));
     cable.cut();
     await back;
