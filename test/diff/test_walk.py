@@ -19,7 +19,7 @@ import scenario as dsl
 
 WALKS = int(os.environ.get("WALKS", "40"))
 FIRST_SEED = int(os.environ.get("WALK_SEED", "1"))
-STEPS = 40
+STEPS = 50
 PAUSE_MS, LONG_PAUSE_MS = 25, 150       # for what a step causes elsewhere
 SHORTEN_S = 40
 
@@ -37,7 +37,7 @@ NUMBERS = itertools.count(10000)        # every play has names of its own
 class Walk:
     """Writes the lines of one walk. Errors are welcome: names and tags are drawn blindly."""
 
-    STEPS = [("publish", 10), ("get", 6), ("settle", 8), ("consume", 4), ("cancel", 2),
+    STEPS = [("publish", 16), ("get", 6), ("settle", 8), ("consume", 4), ("cancel", 2),
              ("bind", 4), ("unbind", 2), ("bind_exchange", 2), ("qos", 2), ("recover", 1),
              ("declare", 2), ("declare_exchange", 1), ("purge", 1), ("delete", 1),
              ("delete_exchange", 1), ("count", 3), ("tx", 1), ("close", 1)]
@@ -53,7 +53,8 @@ class Walk:
         kinds, weights = zip(*self.STEPS)
         for _ in range(STEPS):
             yield getattr(self, self.rng.choices(kinds, weights)[0])()
-        yield [f"{who} channel.close reply_code=200" for who in ("a1", "a2", "b1")]
+        for who in ("a1", "a2", "b1"):
+            yield [f"{who} channel.close reply_code=200"]
         yield [f"z1 queue.delete queue={q}" for q in QUEUES]
         yield [f"z1 exchange.delete exchange={x}" for x in EXCHANGES]
 
@@ -67,15 +68,12 @@ class Walk:
         return self.pick(("a1", "a1", "a2", "b1"))
 
     def publish(self):
-        who, lines = self.who(), []
-        for _ in range(self.rng.randint(1, 3)):
-            self.body += 1
-            to = self.pick(('exchange="" routing_key=' + self.pick(QUEUES),
-                            f"exchange={self.pick(EXCHANGES)} routing_key={self.pick(KEYS)}"))
-            lines.append(f"{who} basic.publish {to} body=m{self.body}"
-                         + self.maybe("mandatory") + self.maybe(f"headers={self.pick(HEADERS)}")
-                         + self.maybe(f"headers={{CC: [{self.pick(QUEUES)}, a]}}", 0.1))
-        return lines
+        self.body += 1
+        to = self.pick(('exchange="" routing_key=' + self.pick(QUEUES),
+                        f"exchange={self.pick(EXCHANGES)} routing_key={self.pick(KEYS)}"))
+        return [f"{self.who()} basic.publish {to} body=m{self.body}" + self.maybe("mandatory")
+                + self.pick(("", "", f" headers={self.pick(HEADERS)}",
+                             f" headers={{CC: [{self.pick(QUEUES)}, a]}}"))]
 
     def get(self):
         return [f"{self.who()} basic.get queue={self.pick(QUEUES)}" + self.maybe("no_ack")]
