@@ -114,15 +114,15 @@ bool lv_addr_peer_is_loopback(int fd)
 
 void lv_conn_peer(const struct lv_conn *c, char out[LV_ADDR_MAX])
 {
-    lv_addr_peer(c->io->fd, out);
+    lv_addr_peer(c->io != NULL ? c->io->fd : -1, out);
 }
 
 void lv_conn_local(const struct lv_conn *c, char out[LV_ADDR_MAX])
 {
-    lv_addr_local(c->io->fd, out);
+    lv_addr_local(c->io != NULL ? c->io->fd : -1, out);
 }
 
 bool lv_conn_peer_is_loopback(const struct lv_conn *c)
 {
-    return lv_addr_peer_is_loopback(c->io->fd);
+    return c->io != NULL && lv_addr_peer_is_loopback(c->io->fd);
 }

@@ -79,13 +79,14 @@ void lv_conn_write(struct lv_conn *c, struct lv_bytes b);
  * connection closed. Takes one reference of owner, whatever that is. */
 void lv_conn_write_ref(struct lv_conn *c, struct lv_bytes b, void *owner,
                        void (*release)(void *owner));
-/* Appends without a copy bytes of the loop's current read block (what input was given); if they could not be
- * written at the turn's end they are copied then. */
+/* Appends without a copy bytes of the loop's current read block, to any connection of this loop: only while the input
+ * that was given them runs. If they could not be written at the turn's end they are copied then. */
 void lv_conn_write_borrowed(struct lv_conn *c, struct lv_bytes b);
 
-/* Unhooks from its loop (between turns or within its own callbacks' end); then, on the other loop's thread, hooks
- * it in again. Leftover input and unwritten output move with it. When attaching fails the socket is closed and the
- * connection's memory freed; ops->closed is not called. */
+/* Unhooks from its loop: from a task, timer, mail, turn_end or ops->drained, never from input or filled, nor when it is
+ * closing. Then, on the other loop's thread, hooks it in again; in between nothing else may be called. Leftover input
+ * and unwritten output move with it (references are copied and released). LV_ENOMEM, LV_EIO from attach: the socket is
+ * closed and the connection's memory freed; ops->closed is not called. */
 void lv_conn_detach(struct lv_conn *c);
 enum lv_err lv_conn_attach(struct lv_conn *c, struct lv_loop *loop) LV_MUST_USE;
 

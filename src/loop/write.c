@@ -87,7 +87,7 @@ uint8_t *lv_conn_reserve_slow(struct lv_conn *c, size_t n)
 
 void lv_conn_mark_dirty(struct lv_conn *c)
 {
-    if (!lv_list_linked(&c->dirty))
+    if (c->io != NULL && !lv_list_linked(&c->dirty)) /* closed already: the output was dropped */
         lv_list_push(&c->loop->dirty, &c->dirty);
 }
 
