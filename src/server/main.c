@@ -164,8 +164,8 @@ static int boot(void)
     if (lv_loops_run(server.loops) != LV_OK && server.exit_code == EX_OK)
         server.exit_code = fail("loops", strerror(errno), EX_OSERR);
     lv_broker_free(server.broker);
-    lv_loops_free(server.loops);
     lv_log(STOPPED);
+    lv_loops_free(server.loops);
     return server.exit_code;
 }
 

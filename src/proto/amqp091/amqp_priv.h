@@ -43,7 +43,7 @@ struct lv_amqp_conn {
     struct lv_link to_confirm;   /* channels with confirms to send at the end of the turn */
     struct lv_task turn_end;
     struct lv_timer timer;        /* handshake, then heartbeat, then close */
-    struct lv_amqp_chan *filling; /* its body goes straight into its message; NULL: none */
+    struct lv_amqp_chan *filling; /* its body goes straight into its message; NULL: none, or no longer */
     uint32_t filling_left;        /* payload bytes of the current body frame still to come */
     uint32_t filling_last; /* the last part, not given to the channel before the end octet was seen */
     bool wants_end;        /* the end octet of such a frame comes next */

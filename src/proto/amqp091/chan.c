@@ -74,10 +74,6 @@ void lv_amqp_chan_free(struct lv_amqp_chan *ch)
     struct lv_amqp_conn *ac = ch->conn;
 
     lv_amqp_chan_leave(ch);
-    if (ac->filling == ch) { /* its body was being read: the rest of the frame is somebody's garbage */
-        ac->filling = NULL;
-        ac->wants_end = false;
-    }
     ac->chans[ch->number] = NULL;
     ac->chan_count--;
     if (ac->last == ch)

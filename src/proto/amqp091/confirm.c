@@ -5,12 +5,15 @@
 #include "base/mem.h"
 #include "proto/amqp091/amqp_priv.h"
 
+/* A token: channel number 16, epoch 8, the low bits of the publish's number. */
+#define TOKEN_NUMBER UINT64_C(0xFFFFFFFFFF)
+
 uint64_t lv_amqp_confirm_token(const struct lv_amqp_chan *ch)
 {
     if (ch->mode != LV_AMQP_CONFIRM)
         return 0;
     return (uint64_t)ch->number << 48 | (uint64_t)ch->epoch << 40 |
-           (ch->confirms.next & 0xFFFFFFFFFF);
+           (ch->confirms.next & TOKEN_NUMBER);
 }
 
 static void want_flush(struct lv_amqp_chan *ch)
@@ -69,7 +72,9 @@ void lv_amqp_accepted(struct lv_session *s, uint64_t token)
     if (ch == NULL || ch->epoch != (uint8_t)(token >> 40) || ch->state == LV_AMQP_CHAN_CLOSING)
         return;
     struct lv_amqp_confirms *c = &ch->confirms;
-    uint64_t number = (c->next & ~UINT64_C(0xFFFFFFFFFF)) | (token & 0xFFFFFFFFFF);
+    uint64_t number = (c->next & ~TOKEN_NUMBER) | (token & TOKEN_NUMBER);
+    if (number >= c->next) /* named before the number outgrew the token's bits */
+        number -= TOKEN_NUMBER + 1;
     if (number < c->done || number >= c->next)
         return;
     uint32_t *lack = lack_of(c, number);

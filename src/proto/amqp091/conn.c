@@ -193,7 +193,8 @@ static size_t end_filling(struct lv_amqp_conn *ac, struct lv_bytes in)
         lv_amqp_conn_error(ac, 501, 0, "type 3: {invalid_frame_end_marker,%u}", in.ptr[0]);
         return in.len;
     }
-    lv_amqp_content_body(ch, lv_bytes(NULL, ac->filling_last));
+    if (ch != NULL) /* else the channel was closed meanwhile */
+        lv_amqp_content_body(ch, lv_bytes(NULL, ac->filling_last));
     return 1;
 }
 
@@ -389,7 +390,7 @@ static bool session_can_move(const struct lv_session *s)
 {
     const struct lv_amqp_conn *ac = (const struct lv_amqp_conn *)s;
 
-    if (ac->state != LV_AMQP_RUNNING || ac->filling != NULL)
+    if (ac->state != LV_AMQP_RUNNING || ac->filling != NULL || ac->wants_end)
         return false;
     for (uint32_t i = 0; i < ac->chan_cap; i++) {
         const struct lv_amqp_chan *ch = ac->chans[i];

@@ -67,7 +67,7 @@ static void conn_close(struct lv_amqp_conn *ac, uint16_t code, uint32_t method, 
     struct lv_bytes reply = reply_text(rc, text, buf);
     enum lv_amqp_conn_state was = (enum lv_amqp_conn_state)ac->state;
 
-    if (was == LV_AMQP_CLOSING || was == LV_AMQP_SILENT || was == LV_AMQP_LEAVING)
+    if (was == LV_AMQP_CLOSING || was == LV_AMQP_SILENT || was == LV_AMQP_LEAVING || ac->s.is_dying)
         return;
     lv_conn_peer(&ac->s.conn, peer);
     lv_log(CONN_ERROR, lv_log_str(peer), lv_log_u64(code), lv_log_bytes(reply));
@@ -111,8 +111,8 @@ static void raise_error(struct lv_amqp_chan *ch, uint16_t code, const char *text
         conn_close(ac, code, ch->method, text);
         return;
     }
-    if (ch->state == LV_AMQP_CHAN_CLOSING || ac->state != LV_AMQP_RUNNING)
-        return;
+    if (ch->state == LV_AMQP_CHAN_CLOSING || ac->state != LV_AMQP_RUNNING || ac->s.is_dying)
+        return; /* nobody listens any more */
     struct lv_bytes reply = reply_text(rc, text, buf);
     lv_conn_peer(&ac->s.conn, peer);
     lv_log(CHANNEL_ERROR, lv_log_str(peer), lv_log_u64(ch->number), lv_log_u64(code),

@@ -31,10 +31,21 @@ static struct lv_amqp_pub *pub_of(struct lv_amqp_chan *ch)
     return ch->pub;
 }
 
+/* The message dies while its body is read into it: the rest of the frame comes to nobody. */
+static void stop_filling(struct lv_amqp_conn *ac)
+{
+    lv_conn_read_drop(&ac->s.conn);
+    ac->filling = NULL;
+    ac->filling_left = 0;
+    ac->wants_end = true;
+}
+
 void lv_amqp_pub_free(struct lv_amqp_chan *ch)
 {
     if (ch->pub == NULL)
         return;
+    if (ch->conn->filling == ch)
+        stop_filling(ch->conn);
     if (ch->pub->msg != NULL)
         lv_msg_unref(ch->pub->msg);
     lv_route_memo_fini(&ch->pub->memo);
