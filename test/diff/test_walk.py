@@ -17,7 +17,7 @@ import pytest
 
 import scenario as dsl
 
-WALKS = int(os.environ.get("WALKS", "40"))
+WALKS = int(os.environ.get("WALKS", "24"))
 FIRST_SEED = int(os.environ.get("WALK_SEED", "1"))
 STEPS = 50
 PAUSE_MS, LONG_PAUSE_MS = 25, 150       # for what a step causes elsewhere
