@@ -38,7 +38,7 @@ class Walk:
     """Writes the lines of one walk. Errors are welcome: names and tags are drawn blindly."""
 
     STEPS = [("publish", 16), ("get", 6), ("settle", 8), ("consume", 4), ("cancel", 2),
-             ("bind", 4), ("unbind", 2), ("bind_exchange", 2), ("qos", 2), ("recover", 1),
+             ("bind", 4), ("unbind", 2), ("bind_exchange", 2), ("qos", 4), ("recover", 1),
              ("declare", 2), ("declare_exchange", 1), ("purge", 1), ("delete", 1),
              ("delete_exchange", 1), ("count", 3), ("tx", 1), ("close", 1)]
 
@@ -109,7 +109,8 @@ class Walk:
                 f"routing_key={self.pick(PATTERNS)}"]
 
     def qos(self):
-        return [f"{self.who()} basic.qos prefetch_count={self.rng.randint(0, 3)}"]
+        return [f"{self.who()} basic.qos prefetch_count={self.rng.randint(0, 3)}"
+                + self.maybe("global")]
 
     def recover(self):
         return [f"{self.who()} basic.recover requeue"]
