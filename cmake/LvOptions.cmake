@@ -58,12 +58,11 @@ if(LV_COVERAGE)
     add_link_options(--coverage)
 endif()
 
-# Objects carry both forms: programs are linked whole-program, the many test executables quickly.
+# Objects carry both forms: programs are linked whole-program, the many test executables (test/CMakeLists.txt) quickly.
 set(LV_LTO_LINK "")
 if(LV_LTO)
     if(CMAKE_C_COMPILER_ID STREQUAL GNU)
         add_compile_options(-flto=auto -ffat-lto-objects)
-        add_link_options(-fno-lto)
         set(LV_LTO_LINK -flto=auto)
     else()
         message(STATUS "LV_LTO: only done with gcc; ignored")

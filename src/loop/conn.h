@@ -127,6 +127,10 @@ static inline void lv_conn_wrote(struct lv_conn *c, size_t n)
         lv_conn_mark_dirty(c);
 }
 
+/* Writes what waits at once instead of at the turn's end: for one that gets much, so that its peer can begin. */
+#define LV_OUT_EAGER_BYTES 32768u
+void lv_conn_flush(struct lv_conn *c);
+
 /* Over the high mark: hand nothing more to it until ops->drained. */
 bool lv_conn_is_full(struct lv_conn *c);
 

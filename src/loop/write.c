@@ -273,6 +273,12 @@ static void flush(struct lv_conn *c)
         lv_conn_drained(c);
 }
 
+void lv_conn_flush(struct lv_conn *c)
+{
+    if (c->io != NULL && !c->io->is_blocked)
+        flush(c);
+}
+
 /* Now and then everything that lies idle goes back to the heap; a busy loop fetches it again at no cost to speak of. */
 static void on_trim(struct lv_loop *loop, struct lv_timer *t)
 {

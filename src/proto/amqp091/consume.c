@@ -156,6 +156,9 @@ enum lv_sink_answer lv_amqp_deliver(struct lv_sub *base, const struct lv_deliver
         ch->consumed_open++;
     }
     write_delivery(sub, d, ++ch->last_tag);
+    /* A client that must settle is waited for: it begins while the rest of the turn goes on. */
+    if (LV_UNLIKELY(ch->conn->s.conn.out_bytes > LV_OUT_EAGER_BYTES) && d->slot != LV_SLOT_NONE)
+        lv_conn_flush(&ch->conn->s.conn);
     if (LV_UNLIKELY(limit_is_reached(ch)) && d->slot != LV_SLOT_NONE) {
         stop_channel(ch, sub);
         return LV_SINK_STOP;
