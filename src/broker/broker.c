@@ -26,6 +26,19 @@ static enum lv_err vhost_add(struct lv_broker *b, const char *name)
     return err;
 }
 
+static void vhost_free(struct lv_vhost *v)
+{
+    struct lv_ptrmap_entry *e;
+    size_t pos = 0;
+
+    while ((e = lv_ptrmap_next(&v->router.queues, &pos)) != NULL) {
+        lv_router_remove_queue(&v->router, (struct lv_dest *)e);
+        lv_mem_free(e, LV_TAG_QUEUE);
+    }
+    lv_router_fini(&v->router);
+    lv_mem_free(v, LV_TAG_BROKER);
+}
+
 /* ---- life ---- */
 
 enum lv_err lv_broker_new(const struct lv_settings *settings, struct lv_broker **out)
@@ -94,8 +107,6 @@ static void shard_fini(struct lv_shard *shard)
     pos = 0;
     while ((hq = lv_handles_next(&shard->queues, &pos)) != NULL) {
         lv_queue_free(hq->queue);
-        lv_router_remove_queue(&hq->vhost->router, &hq->entry->dest);
-        lv_mem_free(hq->entry, LV_TAG_QUEUE);
         lv_mem_free(hq, LV_TAG_QUEUE);
     }
     lv_handles_fini(&shard->queues);
@@ -114,9 +125,7 @@ void lv_broker_free(struct lv_broker *b)
         shard_fini(&b->shards[i]);
     lv_mem_free(b->shards, LV_TAG_BROKER);
     while ((e = lv_ptrmap_next(&b->vhosts, &pos)) != NULL) {
-        struct lv_vhost *v = (struct lv_vhost *)e;
-        lv_router_fini(&v->router);
-        lv_mem_free(v, LV_TAG_BROKER);
+        vhost_free((struct lv_vhost *)e);
     }
     lv_ptrmap_fini(&b->vhosts);
     lv_mem_free(b, LV_TAG_BROKER);

@@ -15,11 +15,15 @@ struct lv_vhost {
     char text[];
 };
 
+/* No queue was needed so far; or it is deleted and none will be made. Neither is a handle of anything. */
+#define LV_HOME_NONE_YET ((lv_handle)0)
+#define LV_HOME_NONE_EVER ((lv_handle)1 << 8)
+
 /* The directory's record of a queue: written by the registry, read by every loop under RCU. */
 struct lv_queue_entry {
-    struct lv_dest dest; /* first */
-    lv_handle home;      /* the queue, on its home loop */
-    uint64_t owner;      /* session that has it exclusively, 0: nobody */
+    struct lv_dest dest;    /* first */
+    _Atomic lv_handle home; /* the queue, on its home loop; or one of LV_HOME_* */
+    uint64_t owner;         /* session that has it exclusively, 0: nobody */
     bool durable, auto_delete;
     struct lv_bytes arguments; /* views data */
     uint8_t data[];            /* name, arguments */
@@ -34,7 +38,6 @@ struct lv_home_queue {
     struct lv_queue_entry *entry; /* the registry's once it is in the directory */
     struct lv_vhost *vhost;
     lv_handle self;
-    bool auto_delete;
 };
 
 /* The home's side of a consumer. */
@@ -50,13 +53,13 @@ struct lv_shard {
     struct lv_broker *broker;
     struct lv_loop *loop;
     unsigned index;
-    struct lv_handles queues;                    /* of struct lv_home_queue */
-    struct lv_handles feeds;                     /* of struct lv_feed */
-    struct lv_handles subs;                      /* of struct lv_sub */
-    struct lv_handles sessions;                  /* of struct lv_session */
-    struct lv_route route;                       /* scratch */
-    bool is_alarmed;                             /* publishers must wait */
-    _Atomic uint32_t session_count, queue_count; /* placement reads them from every loop */
+    struct lv_handles queues;       /* of struct lv_home_queue */
+    struct lv_handles feeds;        /* of struct lv_feed */
+    struct lv_handles subs;         /* of struct lv_sub */
+    struct lv_handles sessions;     /* of struct lv_session */
+    struct lv_route route;          /* scratch */
+    bool is_alarmed;                /* publishers must wait */
+    _Atomic uint32_t session_count; /* placement reads it from every loop */
 };
 
 struct lv_broker {
@@ -111,6 +114,8 @@ void lv_call_fail_locked(struct lv_call *call, const char *rs);
 
 /* queues.c */
 extern const struct lv_queue_sink lv_home_sink;
+/* Handle of the entry's queue, which is made on this loop if nobody needed it so far. LV_HOME_NONE_YET: no memory. */
+lv_handle lv_home_of(struct lv_shard *shard, struct lv_vhost *vhost, struct lv_queue_entry *entry);
 struct lv_home_queue *lv_home_find(struct lv_shard *shard, lv_handle queue);
 /* Ends a queue at its home and in the directory, then finishes `call` (may be NULL). */
 void lv_home_delete(struct lv_shard *shard, struct lv_home_queue *hq, struct lv_call *call);
@@ -128,14 +133,14 @@ void lv_alarm_start(struct lv_shard *registry);
 void lv_broker_mail_alarm(struct lv_shard *shard, const struct lv_mail *m);
 
 /* placement.c */
-/* Loop for a new queue that this loop's connection declares. */
-unsigned lv_place_queue(const struct lv_shard *here);
 /* Loop for a new connection. */
 unsigned lv_place_session(const struct lv_broker *b);
 /* May a session go from one loop to another, as far as balance is concerned? */
 bool lv_may_move(const struct lv_broker *b, unsigned from, unsigned to);
 
 /* session.c */
+/* Remembers that the session owns an exclusive queue of that name. false: no memory. */
+bool lv_session_own(struct lv_session *s, struct lv_bytes queue);
 /* Reads the session's input again, unless something else still holds it. */
 void lv_session_resume(struct lv_session *s);
 void lv_session_adopt(struct lv_shard *shard, struct lv_session *s);

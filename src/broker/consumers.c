@@ -73,7 +73,7 @@ void lv_feed_end(struct lv_shard *shard, struct lv_feed *feed)
 
     lv_queue_unsubscribe(&feed->consumer);
     feed_free(shard, feed);
-    if (!hq->auto_delete)
+    if (!hq->entry->auto_delete)
         return;
     lv_queue_counts(hq->queue, &counts);
     if (counts.consumers == 0)
@@ -165,15 +165,18 @@ void lv_subscribe(struct lv_call *call)
     struct lv_sub *sub = call->sub;
     struct lv_queue_entry *entry = lv_call_find_queue(call);
 
-    if (entry != NULL && lv_handles_add(&s->shard->subs, sub, &sub->self) != LV_OK)
-        lv_call_fail(call, 541, "out of memory");
+    if (entry != NULL) {
+        call->queue = lv_home_of(s->shard, call->vhost, entry);
+        if (call->queue == LV_HOME_NONE_YET ||
+            lv_handles_add(&s->shard->subs, sub, &sub->self) != LV_OK)
+            lv_call_fail(call, 541, "out of memory");
+    }
     if (call->failure.code != 0) {
         lv_call_finish(s->shard, call);
         return;
     }
-    call->queue = entry->home;
     sub->session = s;
-    sub->queue = entry->home;
+    sub->queue = call->queue;
     sub->limit = call->no_ack ? 0 : call->credit;
     sub->no_ack = call->no_ack;
     lv_call_go(s->shard, call, lv_handle_loop(call->queue), subscribe_at_home);
@@ -318,7 +321,7 @@ void lv_get(struct lv_call *call)
         lv_call_finish(shard, call);
         return;
     }
-    call->queue = entry->home;
+    call->queue = lv_home_of(shard, call->vhost, entry);
     lv_call_go(shard, call, lv_handle_loop(call->queue), get_at_home);
 }
 

@@ -1,8 +1,9 @@
 /* Where things live: the one file that decides it.
  *
- * Connections are dealt out evenly, queues too; then connections go to their queues, because a message that finds
- * publisher, queue and consumer on one loop is never handed over. What keeps that from piling everything up on
- * one loop is a bound on how uneven it may get. */
+ * Connections are dealt out evenly. A queue is made on the loop of whoever first consumes from it or publishes to it
+ * (queues.c), and others that use it come there, because a message that finds publisher, queue and consumer on one
+ * loop is never handed over. What keeps that from piling everything up on one loop is a bound on how uneven it
+ * may get. */
 #include "broker/broker_priv.h"
 
 #define MOVE_SLACK 2u     /* sessions that the loop moved to may have more */
@@ -11,23 +12,6 @@
 static uint32_t sessions(const struct lv_broker *b, unsigned loop)
 {
     return atomic_load_explicit(&b->shards[loop].session_count, memory_order_relaxed);
-}
-
-static uint32_t queues(const struct lv_broker *b, unsigned loop)
-{
-    return atomic_load_explicit(&b->shards[loop].queue_count, memory_order_relaxed);
-}
-
-/* At home where there is no reason to go elsewhere. */
-unsigned lv_place_queue(const struct lv_shard *here)
-{
-    const struct lv_broker *b = here->broker;
-    unsigned best = here->index;
-
-    for (unsigned i = 0; i < lv_loops_count(b->loops); i++)
-        if (queues(b, i) < queues(b, best))
-            best = i;
-    return best;
 }
 
 unsigned lv_place_session(const struct lv_broker *b)

@@ -21,7 +21,8 @@ static inline bool memo_is_key(const struct lv_route_memo *memo, struct lv_bytes
            memcmp(memo->text + memo->exchange_len, key.ptr, key.len) == 0;
 }
 
-static enum lv_err memo_take(struct lv_route_memo *memo, const struct lv_route *rt)
+static enum lv_err memo_take(struct lv_session *s, struct lv_route_memo *memo,
+                             const struct lv_route *rt)
 {
     if (rt->count > memo->cap) {
         lv_handle *queues =
@@ -31,8 +32,11 @@ static enum lv_err memo_take(struct lv_route_memo *memo, const struct lv_route *
         memo->queues = queues;
         memo->cap = (uint32_t)rt->count;
     }
-    for (size_t i = 0; i < rt->count; i++)
-        memo->queues[i] = ((struct lv_queue_entry *)rt->queues[i])->home;
+    for (size_t i = 0; i < rt->count; i++) {
+        memo->queues[i] = lv_home_of(s->shard, s->vhost, (struct lv_queue_entry *)rt->queues[i]);
+        if (memo->queues[i] == LV_HOME_NONE_YET)
+            return LV_ENOMEM;
+    }
     memo->count = (uint32_t)rt->count;
     return LV_OK;
 }
@@ -58,7 +62,7 @@ static enum lv_err route_slow(struct lv_session *s, struct lv_route_memo *memo,
     memo->has_key = false;
     enum lv_err err = lv_route(router, memo->exchange, query, rt);
     if (err == LV_OK)
-        err = memo_take(memo, rt);
+        err = memo_take(s, memo, rt);
     if (err != LV_OK) {
         memo->version = 0;
         return err;

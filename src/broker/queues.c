@@ -1,10 +1,10 @@
-/* Queues: declare, delete, purge.
+/* Queues: declare, delete, purge, and where they live.
  *
- * A queue is made at its home (placement.c) and becomes visible when the
- * registry enters it into the directory; two loops that declare one name at the same time meet there, and the
- * loser starts again. It ends the other way round: first at home, then in the directory. In between other
- * loops may still find its entry, but the home's handle is dead and its messages are dropped, as if they had
- * come just before the deletion. */
+ * The directory's entry is the queue's name and properties; the registry enters and removes it. The queue itself is
+ * made when somebody first needs one, a consumer or a publisher, on that loop: home is where it is used. Whoever
+ * puts his handle into entry->home first has made it; a deletion puts LV_HOME_NONE_EVER there, so that nobody does
+ * any more. A queue ends first at home, then in the directory; in between other loops may still find its entry, but
+ * the handle is dead and its messages are dropped, as if they had come just before the deletion. */
 #include "base/mem.h"
 #include "broker/broker_priv.h"
 #include "broker/names.h"
@@ -17,6 +17,50 @@ struct lv_home_queue *lv_home_find(struct lv_shard *shard, lv_handle queue)
 static void entry_free(void *ptr)
 {
     lv_mem_free(ptr, LV_TAG_QUEUE);
+}
+
+static void home_forget(struct lv_shard *shard, struct lv_home_queue *hq)
+{
+    lv_handles_remove(&shard->queues, hq->self);
+    lv_queue_free(hq->queue);
+    lv_mem_free(hq, LV_TAG_QUEUE);
+}
+
+static struct lv_home_queue *home_new(struct lv_shard *shard, struct lv_vhost *vhost,
+                                      struct lv_queue_entry *entry)
+{
+    struct lv_home_queue *hq = lv_mem_zalloc(sizeof(*hq), LV_TAG_QUEUE);
+
+    if (hq == NULL)
+        return NULL;
+    hq->shard = shard;
+    hq->vhost = vhost;
+    hq->entry = entry;
+    if (lv_queue_new(&lv_home_sink, &hq->queue) != LV_OK)
+        goto err_free;
+    if (lv_handles_add(&shard->queues, hq, &hq->self) != LV_OK)
+        goto err_queue;
+    return hq;
+err_queue:
+    lv_queue_free(hq->queue);
+err_free:
+    lv_mem_free(hq, LV_TAG_QUEUE);
+    return NULL;
+}
+
+lv_handle lv_home_of(struct lv_shard *shard, struct lv_vhost *vhost, struct lv_queue_entry *entry)
+{
+    lv_handle home = atomic_load_explicit(&entry->home, memory_order_acquire);
+
+    if (LV_LIKELY(home != LV_HOME_NONE_YET))
+        return home;
+    struct lv_home_queue *hq = home_new(shard, vhost, entry);
+    if (hq == NULL)
+        return LV_HOME_NONE_YET;
+    if (atomic_compare_exchange_strong(&entry->home, &home, hq->self))
+        return hq->self;
+    home_forget(shard, hq); /* another loop, or a deletion, was first */
+    return home;
 }
 
 /* ---- registry ---- */
@@ -37,27 +81,12 @@ void lv_broker_mail_remove(struct lv_shard *registry, const struct lv_mail *m)
                     (struct lv_call *)m->w[2]);
 }
 
-/* ---- the end of a queue, at home ---- */
+/* ---- the end of a queue ---- */
 
-static void home_forget(struct lv_shard *shard, struct lv_home_queue *hq)
+/* Takes the entry, which has no home any more, out of the directory; then finishes `call` (may be NULL). */
+static void entry_remove(struct lv_shard *shard, struct lv_vhost *vhost,
+                         struct lv_queue_entry *entry, struct lv_call *call)
 {
-    lv_handles_remove(&shard->queues, hq->self);
-    atomic_fetch_sub_explicit(&shard->queue_count, 1, memory_order_relaxed);
-    lv_queue_free(hq->queue);
-    lv_mem_free(hq, LV_TAG_QUEUE);
-}
-
-void lv_home_delete(struct lv_shard *shard, struct lv_home_queue *hq, struct lv_call *call)
-{
-    struct lv_queue_entry *entry = hq->entry;
-    struct lv_vhost *vhost = hq->vhost;
-
-    if (call != NULL && shard->index != LV_REGISTRY_LOOP && !lv_call_leave(call)) {
-        lv_call_fail(call, 541, "out of memory");
-        lv_call_finish(shard, call);
-        return;
-    }
-    home_forget(shard, hq);
     if (shard->index == LV_REGISTRY_LOOP) {
         registry_remove(shard, vhost, entry, call);
         return;
@@ -67,6 +96,27 @@ void lv_home_delete(struct lv_shard *shard, struct lv_home_queue *hq, struct lv_
         .w = { (uintptr_t)entry, (uintptr_t)vhost, (uintptr_t)call },
     };
     lv_loop_post(shard->loop, LV_REGISTRY_LOOP, &m);
+}
+
+/* The call is going to the registry: false, and finished, when it cannot. */
+static bool can_leave(struct lv_shard *shard, struct lv_call *call)
+{
+    if (call == NULL || shard->index == LV_REGISTRY_LOOP || lv_call_leave(call))
+        return true;
+    lv_call_fail(call, 541, "out of memory");
+    lv_call_finish(shard, call);
+    return false;
+}
+
+void lv_home_delete(struct lv_shard *shard, struct lv_home_queue *hq, struct lv_call *call)
+{
+    struct lv_queue_entry *entry = hq->entry;
+    struct lv_vhost *vhost = hq->vhost;
+
+    if (!can_leave(shard, call))
+        return;
+    home_forget(shard, hq);
+    entry_remove(shard, vhost, entry, call);
 }
 
 static void delete_at_home(struct lv_shard *shard, struct lv_call *call)
@@ -97,15 +147,22 @@ void lv_queue_delete(struct lv_call *call)
 {
     struct lv_shard *shard = call->session->shard;
     struct lv_queue_entry *entry = lv_call_find_queue(call);
+    lv_handle home = LV_HOME_NONE_YET;
 
-    if (entry == NULL) {
+    if (entry == NULL || (call->only_owned && entry->owner != call->owner)) {
         if (call->failure.code == 404) /* idempotent since RabbitMQ 3.2 */
             call->failure.code = 0;
         lv_call_finish(shard, call);
         return;
     }
-    call->queue = entry->home;
-    lv_call_go(shard, call, lv_handle_loop(call->queue), delete_at_home);
+    if (!can_leave(shard, call))
+        return;
+    if (atomic_compare_exchange_strong(&entry->home, &home, LV_HOME_NONE_EVER)) {
+        entry_remove(shard, call->vhost, entry, call); /* never used: nothing in it, nobody at it */
+        return;
+    }
+    call->queue = home;
+    lv_call_go(shard, call, lv_handle_loop(home), delete_at_home);
 }
 
 /* ---- declare ---- */
@@ -129,81 +186,23 @@ static struct lv_queue_entry *entry_new(const struct lv_call *call)
     return entry;
 }
 
-/* Makes the queue on this loop, with an entry that nobody sees yet. */
-static struct lv_home_queue *home_new(struct lv_shard *shard, const struct lv_call *call)
-{
-    struct lv_home_queue *hq = lv_mem_zalloc(sizeof(*hq), LV_TAG_QUEUE);
-
-    if (hq == NULL)
-        return NULL;
-    hq->shard = shard;
-    hq->vhost = call->vhost;
-    hq->auto_delete = call->auto_delete;
-    hq->entry = entry_new(call);
-    if (hq->entry == NULL)
-        goto err_free;
-    if (lv_queue_new(&lv_home_sink, &hq->queue) != LV_OK)
-        goto err_entry;
-    if (lv_handles_add(&shard->queues, hq, &hq->self) != LV_OK)
-        goto err_queue;
-    hq->entry->home = hq->self;
-    atomic_fetch_add_explicit(&shard->queue_count, 1, memory_order_relaxed);
-    return hq;
-err_queue:
-    lv_queue_free(hq->queue);
-err_entry:
-    entry_free(hq->entry);
-err_free:
-    lv_mem_free(hq, LV_TAG_QUEUE);
-    return NULL;
-}
-
-static bool reserve_exclusive(struct lv_session *s)
-{
-    if (s->exclusive_count < s->exclusive_cap)
-        return true;
-    uint32_t cap = s->exclusive_cap != 0 ? s->exclusive_cap * 2 : 4;
-    lv_handle *list = lv_mem_realloc(s->exclusive, cap * sizeof(*list), LV_TAG_CONN);
-    if (list == NULL)
-        return false;
-    s->exclusive = list;
-    s->exclusive_cap = cap;
-    return true;
-}
-
 static void declare(struct lv_shard *shard, struct lv_call *call);
-
-/* The queue is in the directory. */
-static void declare_entered(struct lv_shard *shard, struct lv_call *call)
-{
-    struct lv_session *s = call->session;
-
-    if (call->exclusive)
-        s->exclusive[s->exclusive_count++] = call->queue;
-    lv_call_finish(shard, call);
-}
-
-/* It is not: it never was. Either something failed, or another declare was first. */
-static void declare_lost(struct lv_shard *home, struct lv_call *call)
-{
-    struct lv_home_queue *hq = lv_home_find(home, call->queue);
-
-    entry_free(hq->entry);
-    home_forget(home, hq);
-    lv_call_go(home, call, call->origin, call->failure.code != 0 ? lv_call_finish : declare);
-}
 
 static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
 {
     enum lv_err err = lv_router_add_queue(&call->vhost->router, &call->entry->dest);
 
     if (err == LV_OK) {
-        lv_call_go(registry, call, call->origin, declare_entered);
+        lv_call_finish(registry, call);
         return;
     }
-    if (err != LV_EEXISTS)
-        lv_call_fail(call, 541, "%s", lv_err_text(err));
-    lv_call_go(registry, call, lv_handle_loop(call->queue), declare_lost);
+    entry_free(call->entry);
+    if (err == LV_EEXISTS) { /* another declare was first */
+        lv_call_go(registry, call, call->origin, declare);
+        return;
+    }
+    lv_call_fail(call, 541, "%s", lv_err_text(err));
+    lv_call_finish(registry, call);
 }
 
 static void declare_again(struct lv_shard *registry, struct lv_call *call)
@@ -235,33 +234,22 @@ static void make_name(struct lv_call *call)
     call->name = lv_bytes(call->name_buf, 8 + LV_RANDOM_NAME_LEN);
 }
 
-static void declare_at_home(struct lv_shard *home, struct lv_call *call)
-{
-    struct lv_home_queue *hq = home_new(home, call);
-
-    if (hq == NULL) {
-        lv_call_fail(call, 541, "out of memory");
-        lv_call_finish(home, call);
-        return;
-    }
-    call->queue = hq->self;
-    call->entry = hq->entry;
-    lv_call_go(home, call, LV_REGISTRY_LOOP, declare_at_registry);
-}
-
 static void declare_new(struct lv_shard *shard, struct lv_call *call)
 {
     lv_check_queue_arguments(call);
-    if (call->exclusive && !reserve_exclusive(call->session))
-        lv_call_fail(call, 541, "out of memory");
+    if (call->failure.code == 0) {
+        if (!can_leave(shard, call))
+            return;
+        call->entry = entry_new(call);
+        if (call->entry == NULL || (call->exclusive && !lv_session_own(call->session, call->name)))
+            lv_call_fail(call, 541, "out of memory");
+    }
     if (call->failure.code != 0) {
+        lv_mem_free(call->entry, LV_TAG_QUEUE);
         lv_call_finish(shard, call);
         return;
     }
-    /* An exclusive queue stays with its connection; others are spread, or one that declares for everybody would
-     * have them all. */
-    unsigned home = call->exclusive ? shard->index : lv_place_queue(shard);
-    lv_call_go(shard, call, home, declare_at_home);
+    lv_call_go(shard, call, LV_REGISTRY_LOOP, declare_at_registry);
 }
 
 static void declare(struct lv_shard *shard, struct lv_call *call)
@@ -279,8 +267,11 @@ static void declare(struct lv_shard *shard, struct lv_call *call)
         lv_call_finish(shard, call);
         return;
     }
-    call->queue = entry->home;
-    lv_call_go(shard, call, lv_handle_loop(call->queue), declare_count);
+    call->queue = atomic_load_explicit(&entry->home, memory_order_acquire);
+    if (call->queue == LV_HOME_NONE_YET)
+        lv_call_finish(shard, call); /* never used: 0 messages, 0 consumers */
+    else
+        lv_call_go(shard, call, lv_handle_loop(call->queue), declare_count);
 }
 
 void lv_queue_declare(struct lv_call *call)
@@ -318,6 +309,6 @@ void lv_queue_purge_call(struct lv_call *call)
         lv_call_finish(shard, call);
         return;
     }
-    call->queue = entry->home;
+    call->queue = atomic_load_explicit(&entry->home, memory_order_acquire);
     lv_call_go(shard, call, lv_handle_loop(call->queue), purge_at_home);
 }

@@ -46,25 +46,34 @@ void lv_session_resume(struct lv_session *s)
 
 /* ---- the end ---- */
 
-static void drop_at_home(struct lv_shard *shard, struct lv_call *call)
+bool lv_session_own(struct lv_session *s, struct lv_bytes queue)
 {
-    struct lv_home_queue *hq = lv_home_find(shard, call->queue);
-
-    if (hq != NULL)
-        lv_home_delete(shard, hq, call);
-    else
-        lv_call_finish(shard, call);
+    if (s->exclusive_count == s->exclusive_cap) {
+        uint32_t cap = s->exclusive_cap != 0 ? s->exclusive_cap * 2 : 4;
+        struct lv_bytes *list = lv_mem_realloc(s->exclusive, cap * sizeof(*list), LV_TAG_CONN);
+        if (list == NULL)
+            return false;
+        s->exclusive = list;
+        s->exclusive_cap = cap;
+    }
+    void *copy = lv_mem_dup(queue.ptr, queue.len, LV_TAG_CONN);
+    if (copy != NULL)
+        s->exclusive[s->exclusive_count++] = lv_bytes(copy, queue.len);
+    return copy != NULL;
 }
 
-static void drop_exclusive(struct lv_session *s, lv_handle queue,
+/* The name may be somebody else's by now: only what this session owns goes. */
+static void drop_exclusive(struct lv_session *s, struct lv_bytes queue,
                            void (*done)(struct lv_session *, struct lv_call *))
 {
     struct lv_call *call = lv_call_new(s, done);
 
-    if (call == NULL)
-        return;
-    call->queue = queue;
-    lv_call_go(s->shard, call, lv_handle_loop(queue), drop_at_home);
+    if (call != NULL) {
+        call->name = queue;
+        call->only_owned = true;
+        lv_queue_delete(call);
+    }
+    lv_mem_free((void *)(uintptr_t)queue.ptr, LV_TAG_CONN);
 }
 
 bool lv_session_drop_exclusive(struct lv_session *s,
@@ -112,7 +121,11 @@ unsigned lv_session_queue_loop(const struct lv_session *s, struct lv_bytes queue
 {
     struct lv_dest *dest = lv_router_queue(&s->vhost->router, queue);
 
-    return dest != NULL ? lv_handle_loop(((struct lv_queue_entry *)dest)->home) : s->shard->index;
+    lv_handle home = dest != NULL ? atomic_load_explicit(&((struct lv_queue_entry *)dest)->home,
+                                                         memory_order_acquire)
+                                  : LV_HOME_NONE_YET;
+
+    return home != LV_HOME_NONE_YET ? lv_handle_loop(home) : s->shard->index;
 }
 
 bool lv_session_follow(struct lv_session *s, unsigned loop)

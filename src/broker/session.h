@@ -62,8 +62,8 @@ struct lv_session {
     struct lv_call *call;   /* the one that is away, or NULL */
     struct lv_task mover;
     lv_handle self;
-    uint64_t id;          /* unique in the broker's life: owner of exclusive queues */
-    lv_handle *exclusive; /* queues this session owns (some may be gone already) */
+    uint64_t id;                /* unique in the broker's life: owner of exclusive queues */
+    struct lv_bytes *exclusive; /* names of queues it owns (some may be gone already); own memory */
     uint32_t exclusive_count, exclusive_cap;
     uint32_t sub_count;       /* subscriptions that have not ended */
     uint32_t away_unaccepted; /* publishes on their way to other loops whose acceptance is awaited */
@@ -88,7 +88,7 @@ bool lv_session_drop_exclusive(struct lv_session *s,
 /* Wishes to live on `loop`, where its queue is: true when it will move after the present input call, which must
  * then return without consuming more; the rest of the input is handled over there. */
 bool lv_session_follow(struct lv_session *s, unsigned loop);
-/* Home loop of a queue, or the session's own when there is none of that name. */
+/* Home loop of a queue, or the session's own when it has none yet, or there is none of that name. */
 unsigned lv_session_queue_loop(const struct lv_session *s, struct lv_bytes queue);
 /* Picks the virtual host; false when there is none of that name. */
 bool lv_session_enter(struct lv_session *s, struct lv_bytes vhost);
@@ -116,6 +116,7 @@ struct lv_call {
     char name_buf[40];         /* a name made by the server */
     enum lv_exchange_type type;
     bool durable, exclusive, auto_delete, internal, passive, if_unused, if_empty, no_ack;
+    bool only_owned;              /* delete: only if it is this session's exclusive queue */
     bool to_exchange;             /* the binding's destination is an exchange */
     int32_t priority;             /* subscribe */
     uint32_t credit;              /* subscribe: prefetch limit, 0: none */

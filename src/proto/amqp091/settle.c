@@ -106,8 +106,8 @@ void lv_amqp_recover(struct lv_amqp_chan *ch, bool requeue, bool wants_ok)
         lv_amqp_error(ch, 540, "requeue=false");
         return;
     }
+    if (wants_ok) /* before what it gives back (RabbitMQ) */
+        LV_AMQP_SEND(ch->conn, ch->number, basic_recover_ok, );
     if (ch->unacked.count != 0)
         lv_amqp_settle(ch, 0, ch->last_tag, LV_RELEASED);
-    if (wants_ok)
-        LV_AMQP_SEND(ch->conn, ch->number, basic_recover_ok, );
 }
