@@ -5,14 +5,11 @@
 #define LV_SHORTSTR_MAX 255u              /* bytes; AMQP 0-9-1 §4.2.5.3 */
 #define LV_TABLE_DEPTH_MAX 16u            /* nesting of tables and arrays a peer may send */
 #define LV_BODY_BYTES_HARD_MAX 536870912u /* RabbitMQ: ?MAX_MSG_SIZE, refused with 501 above */
-#define LV_BODY_BYTES_MAX 16777216u /* RabbitMQ default max_message_size, refused with 406 above */
-#define LV_LOOPS_MAX 64u            /* event loops in one process */
-#define LV_CHANNEL_MAX 2047u        /* channels per connection, RabbitMQ default */
-#define LV_FRAME_MAX 131072u        /* bytes, whole frame; RabbitMQ default */
+#define LV_LOOPS_MAX 64u                  /* event loops in one process */
 #define LV_FRAME_MIN 4096u /* smallest frame_max accepted (older clients); RabbitMQ 4.1: 8192 */
 #define LV_FRAME_INITIAL_MAX 8192u /* largest frame before tune-ok, RabbitMQ initial_frame_max */
-#define LV_HEARTBEAT_S 60u         /* proposed heartbeat, RabbitMQ default */
-#define LV_HANDSHAKE_MS 10000u     /* accept to connection.open-ok, RabbitMQ default */
-#define LV_BODY_INLINE_MAX 2048u   /* bodies up to here are copied into an output buffer */
+#define LV_CONSUMERS_MAX \
+    10000u /* per channel; RabbitMQ consumer_max_per_channel, there without a default */
+#define LV_BODY_INLINE_MAX 2048u /* bodies up to here are copied into an output buffer */
 
 #endif

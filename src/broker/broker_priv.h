@@ -104,6 +104,9 @@ enum lv_broker_mail {
 /* Goes on with `step` on loop `to`: now when that is here. */
 void lv_call_go(struct lv_shard *here, struct lv_call *call, unsigned to,
                 void (*step)(struct lv_shard *, struct lv_call *));
+/* Goes on with `step` here in the next turn: what it waits for is on its way. */
+void lv_call_later(struct lv_shard *here, struct lv_call *call,
+                   void (*step)(struct lv_shard *, struct lv_call *));
 /* Prepares a call for leaving its origin: strings copied, session paused. false: no memory. */
 bool lv_call_leave(struct lv_call *call) LV_MUST_USE;
 void lv_call_arrived(struct lv_shard *shard, struct lv_call *call);

@@ -70,21 +70,33 @@ bool lv_call_leave(struct lv_call *call)
     return true;
 }
 
-void lv_call_go(struct lv_shard *here, struct lv_call *call, unsigned to,
-                void (*step)(struct lv_shard *, struct lv_call *))
+static void post(struct lv_shard *here, struct lv_call *call, unsigned to,
+                 void (*step)(struct lv_shard *, struct lv_call *))
 {
-    if (to == here->index) {
-        step(here, call);
-        return;
-    }
+    struct lv_mail m = { .op = LV_MAIL_CALL, .w = { (uintptr_t)call } };
+
     if (!lv_call_leave(call)) {
         lv_call_fail(call, 541, "out of memory");
         lv_call_finish(here, call);
         return;
     }
     call->step = step;
-    struct lv_mail m = { .op = LV_MAIL_CALL, .w = { (uintptr_t)call } };
     lv_loop_post(here->loop, to, &m);
+}
+
+void lv_call_go(struct lv_shard *here, struct lv_call *call, unsigned to,
+                void (*step)(struct lv_shard *, struct lv_call *))
+{
+    if (to == here->index)
+        step(here, call);
+    else
+        post(here, call, to, step);
+}
+
+void lv_call_later(struct lv_shard *here, struct lv_call *call,
+                   void (*step)(struct lv_shard *, struct lv_call *))
+{
+    post(here, call, here->index, step);
 }
 
 void lv_call_arrived(struct lv_shard *shard, struct lv_call *call)

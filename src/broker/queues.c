@@ -270,6 +270,8 @@ static void declare(struct lv_shard *shard, struct lv_call *call)
     call->queue = atomic_load_explicit(&entry->home, memory_order_acquire);
     if (call->queue == LV_HOME_NONE_YET)
         lv_call_finish(shard, call); /* never used: 0 messages, 0 consumers */
+    else if (call->queue == LV_HOME_NONE_EVER)
+        lv_call_later(shard, call, declare); /* the registry is being told to take it out */
     else
         lv_call_go(shard, call, lv_handle_loop(call->queue), declare_count);
 }

@@ -46,16 +46,46 @@ void lv_session_resume(struct lv_session *s)
 
 /* ---- the end ---- */
 
+static bool owns(const struct lv_session *s, struct lv_bytes queue)
+{
+    const struct lv_dest *dest = lv_router_queue(&s->vhost->router, queue);
+
+    return dest != NULL && ((const struct lv_queue_entry *)dest)->owner == s->id;
+}
+
+/* Forgets the names of queues that were deleted meanwhile. */
+static void prune_exclusive(struct lv_session *s)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < s->exclusive_count; i++) {
+        if (owns(s, s->exclusive[i]))
+            s->exclusive[kept++] = s->exclusive[i];
+        else
+            lv_mem_free((void *)(uintptr_t)s->exclusive[i].ptr, LV_TAG_CONN);
+    }
+    s->exclusive_count = kept;
+}
+
+static bool make_room(struct lv_session *s)
+{
+    uint32_t cap = s->exclusive_cap != 0 ? s->exclusive_cap * 2 : 4;
+
+    prune_exclusive(s);
+    if (s->exclusive_count < s->exclusive_cap / 2)
+        return true;
+    struct lv_bytes *list = lv_mem_realloc(s->exclusive, cap * sizeof(*list), LV_TAG_CONN);
+    if (list == NULL)
+        return false;
+    s->exclusive = list;
+    s->exclusive_cap = cap;
+    return true;
+}
+
 bool lv_session_own(struct lv_session *s, struct lv_bytes queue)
 {
-    if (s->exclusive_count == s->exclusive_cap) {
-        uint32_t cap = s->exclusive_cap != 0 ? s->exclusive_cap * 2 : 4;
-        struct lv_bytes *list = lv_mem_realloc(s->exclusive, cap * sizeof(*list), LV_TAG_CONN);
-        if (list == NULL)
-            return false;
-        s->exclusive = list;
-        s->exclusive_cap = cap;
-    }
+    if (s->exclusive_count == s->exclusive_cap && !make_room(s))
+        return false;
     void *copy = lv_mem_dup(queue.ptr, queue.len, LV_TAG_CONN);
     if (copy != NULL)
         s->exclusive[s->exclusive_count++] = lv_bytes(copy, queue.len);

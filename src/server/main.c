@@ -75,8 +75,10 @@ static enum lv_err write_ready_file(const char *path, const char *amqp)
 
 static void say_ready(const char *amqp)
 {
-    printf("  amqp  %s\n  data  %s\nServer startup complete; 0 plugins started.\n", amqp,
-           server.settings.data_dir);
+    printf("  amqp  %s\n", amqp);
+    if (strcmp(server.settings.http_listen, "none") != 0)
+        printf("  http  not served by this version\n");
+    printf("  data  %s\nServer startup complete; 0 plugins started.\n", server.settings.data_dir);
     fflush(stdout);
 }
 

@@ -52,7 +52,7 @@ static bool take(struct lv_bytes *in, struct lv_amqp_frame *frame)
 {
     size_t used;
 
-    if (lv_amqp_frame_next(*in, LV_FRAME_MAX, frame, &used) != LV_OK)
+    if (lv_amqp_frame_next(*in, 131072, frame, &used) != LV_OK)
         return false;
     *in = lv_bytes(in->ptr + used, in->len - used);
     return true;

@@ -41,6 +41,15 @@ struct lv_amqp_sub *lv_amqp_consumer_find(struct lv_amqp_chan *ch, struct lv_byt
     return NULL;
 }
 
+static uint32_t count_consumers(const struct lv_amqp_chan *ch)
+{
+    uint32_t n = 0;
+
+    LV_LIST_FOR (l, &ch->consumers)
+        n++;
+    return n;
+}
+
 /* ---- deliver ---- */
 
 /* A delivery that came from another loop when the channel-wide limit was already reached. */
@@ -244,6 +253,10 @@ bool lv_amqp_consume(struct lv_amqp_chan *ch, const struct lv_amqp_basic_consume
         tag = lv_bytes(made, sizeof(made));
     } else if (lv_amqp_consumer_find(ch, tag) != NULL) {
         lv_amqp_error(ch, 530, "attempt to reuse consumer tag '%.*s'", LV_BYTES_FMT(tag));
+        return true;
+    }
+    if (count_consumers(ch) >= LV_CONSUMERS_MAX) {
+        lv_amqp_error(ch, 530, "reached maximum (%u) of consumers per channel", LV_CONSUMERS_MAX);
         return true;
     }
     if (!consumer_priority(ch, m, queue, &priority))
