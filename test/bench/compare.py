@@ -138,7 +138,8 @@ def machine():
                      platform.machine())
     with open("/proc/meminfo", encoding="ascii") as info:
         memory_gib = int(info.readline().split()[1]) / 2**20
-    return f"{os.cpu_count()} × {model}, {memory_gib:.0f} GiB, Linux {platform.release()}"
+    kernel = ".".join(platform.release().split(".")[:2])
+    return f"{os.cpu_count()} × {model}, {memory_gib:.0f} GiB, Linux {kernel}"
 
 
 MARKS = ("<!-- figures: test/bench/compare.py --doc -->\n", "<!-- end of figures -->\n")

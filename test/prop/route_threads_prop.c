@@ -2,6 +2,7 @@
  * What stays bound must be in every route, what is in a route must match it, and nothing may be there twice. Run it
  * under TSan and ASan: they see what a check cannot. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -255,8 +256,12 @@ static void readers_start(int kinds_used)
 {
     atomic_store(&stop, false);
     kinds_read = kinds_used;
-    for (intptr_t i = 0; i < READERS; i++)
+    for (intptr_t i = 0; i < READERS; i++) {
+        uint64_t before = atomic_load(&turns[i]);
         pthread_create(&threads[i], NULL, reader, (void *)i);
+        while (atomic_load(&turns[i]) == before) /* on a busy machine a thread may be long in coming */
+            sched_yield();
+    }
 }
 
 static void world_close(void)
