@@ -7,11 +7,17 @@ import subprocess
 import threading
 
 
+def _hears_sigint():
+    """A shell that puts the tests into the background has them ignore Ctrl-C, and their children too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Program:
     def __init__(self, argv, **env):
         self.process = subprocess.Popen(
             argv, env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            preexec_fn=_hears_sigint)
         self.lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 

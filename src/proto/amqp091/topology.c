@@ -68,32 +68,38 @@ void lv_amqp_exchange_delete(struct lv_amqp_chan *ch, const struct lv_amqp_excha
     lv_exchange_delete(call);
 }
 
-void lv_amqp_exchange_bind(struct lv_amqp_chan *ch, const struct lv_amqp_exchange_bind *m)
+/* What bind and unbind have in common. */
+struct binding {
+    bool no_wait;
+    struct lv_bytes source, destination, key, arguments;
+    void (*done)(struct lv_session *s, struct lv_call *call);
+    void (*verb)(struct lv_call *call);
+};
+
+static void bind_exchange(struct lv_amqp_chan *ch, const struct binding *b)
 {
-    struct lv_call *call = lv_amqp_call(ch, m->no_wait, exchange_bound);
+    struct lv_call *call = lv_amqp_call(ch, b->no_wait, b->done);
 
     if (call == NULL)
         return;
-    call->name = m->source;
-    call->other = m->destination;
-    call->key = m->routing_key;
-    call->arguments = m->arguments;
+    call->name = b->source;
+    call->other = b->destination;
+    call->key = b->key;
+    call->arguments = b->arguments;
     call->to_exchange = true;
-    lv_bind(call);
+    b->verb(call);
+}
+
+void lv_amqp_exchange_bind(struct lv_amqp_chan *ch, const struct lv_amqp_exchange_bind *m)
+{
+    bind_exchange(ch, &(struct binding){ m->no_wait, m->source, m->destination, m->routing_key,
+                                         m->arguments, exchange_bound, lv_bind });
 }
 
 void lv_amqp_exchange_unbind(struct lv_amqp_chan *ch, const struct lv_amqp_exchange_unbind *m)
 {
-    struct lv_call *call = lv_amqp_call(ch, m->no_wait, exchange_unbound);
-
-    if (call == NULL)
-        return;
-    call->name = m->source;
-    call->other = m->destination;
-    call->key = m->routing_key;
-    call->arguments = m->arguments;
-    call->to_exchange = true;
-    lv_unbind(call);
+    bind_exchange(ch, &(struct binding){ m->no_wait, m->source, m->destination, m->routing_key,
+                                         m->arguments, exchange_unbound, lv_unbind });
 }
 
 /* ---- queues ---- */
@@ -157,43 +163,32 @@ static bool is_volatile(struct lv_amqp_chan *ch, struct lv_bytes queue)
 }
 
 /* An empty queue name means the last one declared; an empty key is then its name too. */
-static bool queue_and_key(struct lv_amqp_chan *ch, struct lv_bytes queue, struct lv_bytes key,
-                          struct lv_call *call)
+static void bind_queue(struct lv_amqp_chan *ch, const struct binding *b)
 {
-    if (!lv_amqp_queue_name(ch, queue, &call->other))
-        return false;
-    call->key = key.len == 0 && queue.len == 0 ? call->other : key;
-    return !is_volatile(ch, call->other);
+    struct lv_bytes queue;
+
+    if (!lv_amqp_queue_name(ch, b->destination, &queue) || is_volatile(ch, queue))
+        return;
+    struct lv_call *call = lv_amqp_call(ch, b->no_wait, b->done);
+    if (call == NULL)
+        return;
+    call->name = b->source;
+    call->other = queue;
+    call->key = b->key.len == 0 && b->destination.len == 0 ? queue : b->key;
+    call->arguments = b->arguments;
+    b->verb(call);
 }
 
 void lv_amqp_queue_bind(struct lv_amqp_chan *ch, const struct lv_amqp_queue_bind *m)
 {
-    struct lv_call *call = lv_amqp_call(ch, m->no_wait, queue_bound);
-
-    if (call == NULL)
-        return;
-    if (!queue_and_key(ch, m->queue, m->routing_key, call)) {
-        lv_call_drop(call);
-        return;
-    }
-    call->name = m->exchange;
-    call->arguments = m->arguments;
-    lv_bind(call);
+    bind_queue(ch, &(struct binding){ m->no_wait, m->exchange, m->queue, m->routing_key,
+                                      m->arguments, queue_bound, lv_bind });
 }
 
 void lv_amqp_queue_unbind(struct lv_amqp_chan *ch, const struct lv_amqp_queue_unbind *m)
 {
-    struct lv_call *call = lv_amqp_call(ch, false, queue_unbound);
-
-    if (call == NULL)
-        return;
-    if (!queue_and_key(ch, m->queue, m->routing_key, call)) {
-        lv_call_drop(call);
-        return;
-    }
-    call->name = m->exchange;
-    call->arguments = m->arguments;
-    lv_unbind(call);
+    bind_queue(ch, &(struct binding){ false, m->exchange, m->queue, m->routing_key, m->arguments,
+                                      queue_unbound, lv_unbind });
 }
 
 static void queue_purged(struct lv_session *s, struct lv_call *call)
