@@ -33,11 +33,6 @@ bool lv_session_enter(struct lv_session *s, struct lv_bytes vhost)
     return s->vhost != NULL;
 }
 
-struct lv_bytes lv_vhost_name(const struct lv_vhost *vhost)
-{
-    return vhost->name.key;
-}
-
 void lv_session_resume(struct lv_session *s)
 {
     if (s->call == NULL && !s->is_moving && !s->is_blocked && !s->is_dying)

@@ -92,7 +92,6 @@ bool lv_session_follow(struct lv_session *s, unsigned loop);
 unsigned lv_session_queue_loop(const struct lv_session *s, struct lv_bytes queue);
 /* Picks the virtual host; false when there is none of that name. */
 bool lv_session_enter(struct lv_session *s, struct lv_bytes vhost);
-struct lv_bytes lv_vhost_name(const struct lv_vhost *vhost);
 
 /* ---- calls ---- */
 struct lv_call {

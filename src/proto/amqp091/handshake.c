@@ -128,7 +128,7 @@ static void refuse_login(struct lv_amqp_conn *ac, struct lv_bytes mechanism, str
            lv_log_str(login == LV_LOGIN_LOOPBACK_ONLY ? "user can only connect via localhost"
                                                       : "invalid credentials"));
     lv_amqp_conn_error(
-        ac, 403, LV_AMQP_CONNECTION_START_OK & 0,
+        ac, 403, 0,
         "Login was refused using authentication mechanism %.*s. For details see the broker "
         "logfile.",
         LV_BYTES_FMT(mechanism));

@@ -88,7 +88,7 @@ void lv_amqp_tx_commit(struct lv_amqp_chan *ch)
 }
 
 /* Publishes are forgotten; settlements are undone, and nothing is delivered again by that. */
-static void forget(struct lv_amqp_chan *ch)
+void lv_amqp_tx_drop(struct lv_amqp_chan *ch)
 {
     struct lv_amqp_tx_publish *p;
 
@@ -109,11 +109,6 @@ void lv_amqp_tx_rollback(struct lv_amqp_chan *ch)
 {
     if (!is_tx(ch))
         return;
-    forget(ch);
+    lv_amqp_tx_drop(ch);
     LV_AMQP_SEND(ch->conn, ch->number, tx_rollback_ok, );
-}
-
-void lv_amqp_tx_drop(struct lv_amqp_chan *ch)
-{
-    forget(ch);
 }
