@@ -19,6 +19,7 @@
     X(CHANNEL)         \
     X(LOOP)            \
     X(BROKER)          \
+    X(STORE)           \
     X(TEST)
 
 enum lv_mem_tag {
