@@ -64,7 +64,8 @@ static enum lv_err file_read(struct lv_file *f, uint64_t at, void *buf, size_t b
 enum { IOV_PARTS = 64 };
 
 /* Fills `iov` from the parts, `skip` bytes of the first one being written already; returns how many. */
-static int fill_iov(struct iovec iov[IOV_PARTS], const struct lv_bytes *parts, size_t count, size_t skip)
+static int fill_iov(struct iovec iov[IOV_PARTS], const struct lv_bytes *parts, size_t count,
+                    size_t skip)
 {
     int n = 0;
 
@@ -76,7 +77,8 @@ static int fill_iov(struct iovec iov[IOV_PARTS], const struct lv_bytes *parts, s
     return n;
 }
 
-static enum lv_err file_write(struct lv_file *f, uint64_t at, const struct lv_bytes *parts, size_t count)
+static enum lv_err file_write(struct lv_file *f, uint64_t at, const struct lv_bytes *parts,
+                              size_t count)
 {
     struct iovec iov[IOV_PARTS];
     size_t skip = 0;
@@ -117,6 +119,8 @@ static enum lv_err file_reserve(struct lv_file *f, uint64_t bytes)
 {
     int err;
 
+    if (bytes == 0) /* EINVAL to the kernel, and nothing to do for us */
+        return LV_OK;
     do {
         err = posix_fallocate(fd_of(f), 0, (off_t)bytes);
     } while (err == EINTR);
@@ -126,7 +130,12 @@ static enum lv_err file_reserve(struct lv_file *f, uint64_t bytes)
 
 static enum lv_err file_resize(struct lv_file *f, uint64_t bytes)
 {
-    return ftruncate(fd_of(f), (off_t)bytes) == 0 ? LV_OK : from_errno();
+    int err;
+
+    do {
+        err = ftruncate(fd_of(f), (off_t)bytes);
+    } while (err != 0 && errno == EINTR);
+    return err == 0 ? LV_OK : from_errno();
 }
 
 static enum lv_err file_size(struct lv_file *f, uint64_t *bytes)
@@ -206,17 +215,20 @@ static enum lv_err dir_list(struct lv_dir *d, void (*each)(void *ctx, const char
     struct dirent *entry;
 
     if (stream == NULL) {
+        int saved = errno;
         if (fd >= 0)
             (void)close(fd);
+        errno = saved;
         return LV_EIO;
     }
-    errno = 0;
-    while ((entry = readdir(stream)) != NULL)
+    /* Cleared before each call: what `each` leaves in errno is no error of the listing. */
+    while (errno = 0, (entry = readdir(stream)) != NULL)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             each(ctx, entry->d_name);
-    enum lv_err err = errno == 0 ? LV_OK : LV_EIO;
+    int saved = errno;
     (void)closedir(stream);
-    return err;
+    errno = saved;
+    return saved == 0 ? LV_OK : LV_EIO;
 }
 
 static enum lv_err dir_space(struct lv_dir *d, uint64_t *free_bytes, uint64_t *total_bytes)
@@ -246,6 +258,20 @@ static const struct lv_dir_ops dir_ops = {
     .close = dir_close,
 };
 
+/* The folder's own name must survive a power cut too, or everything in it goes with it. Done at every opening: who
+ * created the folder may have died before this line. A parent that may not be read was made by somebody else. */
+static enum lv_err sync_parent(int fd)
+{
+    int parent = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int err;
+
+    if (parent < 0)
+        return errno == EACCES ? LV_OK : LV_EIO;
+    err = fsync(parent);
+    (void)close(parent);
+    return err == 0 ? LV_OK : LV_EIO;
+}
+
 enum lv_err lv_dir_open(const char *path, bool lock, struct lv_dir **out)
 {
     struct real_dir *d;
@@ -267,10 +293,13 @@ enum lv_err lv_dir_open(const char *path, bool lock, struct lv_dir **out)
         err = errno == EWOULDBLOCK ? LV_EINUSE : LV_EIO;
         goto err_close;
     }
+    err = sync_parent(d->fd);
+    if (err != LV_OK)
+        goto err_close;
     *out = &d->dir;
     return LV_OK;
 err_close:
-    (void)close(d->fd);
+    (void)close(d->fd); /* succeeds, and so leaves errno to the caller */
 err_free:
     lv_mem_free(d, LV_TAG_STORE);
     return err;

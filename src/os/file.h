@@ -20,7 +20,7 @@
 enum lv_file_flags {
     LV_FILE_READ = 0,        /* must exist; read only */
     LV_FILE_WRITE = 1 << 0,  /* must exist unless created; read and write */
-    LV_FILE_CREATE = 1 << 1, /* with WRITE: must not exist; mode 0600. Lasting only after lv_dir_sync */
+    LV_FILE_CREATE = 1 << 1, /* with WRITE: must not exist. Lasting after lv_dir_sync */
 };
 
 struct lv_file {
@@ -50,8 +50,8 @@ struct lv_dir_ops {
     void (*close)(struct lv_dir *d);
 };
 
-/* The real directory `path`, created (0700) when missing; with `lock` it is this process's alone until closed:
- * LV_EINUSE when another has it. */
+/* The real directory `path`, created (0700) when missing and its name made lasting; with `lock` it is this process's
+ * alone until closed: LV_EINUSE when another has it. */
 enum lv_err lv_dir_open(const char *path, bool lock, struct lv_dir **out) LV_MUST_USE;
 
 /* Opens a file; see enum lv_file_flags. */
@@ -61,7 +61,8 @@ static inline LV_MUST_USE enum lv_err lv_dir_open_file(struct lv_dir *d, const c
     return d->ops->open(d, name, flags, out);
 }
 /* `to` is replaced if it exists. Lasting only after lv_dir_sync. */
-static inline LV_MUST_USE enum lv_err lv_dir_rename(struct lv_dir *d, const char *from, const char *to)
+static inline LV_MUST_USE enum lv_err lv_dir_rename(struct lv_dir *d, const char *from,
+                                                    const char *to)
 {
     return d->ops->rename(d, from, to);
 }
@@ -75,8 +76,9 @@ static inline LV_MUST_USE enum lv_err lv_dir_sync(struct lv_dir *d)
     return d->ops->sync(d);
 }
 /* Every name but "." and "..", in no order. */
-static inline LV_MUST_USE enum lv_err
-lv_dir_list(struct lv_dir *d, void (*each)(void *ctx, const char *name), void *ctx)
+static inline LV_MUST_USE enum lv_err lv_dir_list(struct lv_dir *d,
+                                                  void (*each)(void *ctx, const char *name),
+                                                  void *ctx)
 {
     return d->ops->list(d, each, ctx);
 }
@@ -100,8 +102,8 @@ static inline LV_MUST_USE enum lv_err lv_file_read(struct lv_file *f, uint64_t a
     return f->ops->read(f, at, buf, bytes, got);
 }
 /* Writes all parts one behind the other from offset `at`, or fails (some of it may have been written). */
-static inline LV_MUST_USE enum lv_err
-lv_file_write(struct lv_file *f, uint64_t at, const struct lv_bytes *parts, size_t count)
+static inline LV_MUST_USE enum lv_err lv_file_write(struct lv_file *f, uint64_t at,
+                                                    const struct lv_bytes *parts, size_t count)
 {
     return f->ops->write(f, at, parts, count);
 }
