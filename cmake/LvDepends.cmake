@@ -7,6 +7,8 @@ pkg_check_modules(urcu   REQUIRED IMPORTED_TARGET liburcu-qsbr>=0.13)
 pkg_check_modules(ck     REQUIRED IMPORTED_TARGET ck)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(crypto REQUIRED IMPORTED_TARGET libcrypto>=3.0)
+pkg_check_modules(pcre2  REQUIRED IMPORTED_TARGET libpcre2-8>=10.42)
+pkg_check_modules(argon2 REQUIRED IMPORTED_TARGET libargon2)
 pkg_check_modules(cmocka IMPORTED_TARGET cmocka)
 
 include(CheckIncludeFile)

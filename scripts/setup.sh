@@ -18,6 +18,8 @@ build  liburcu-dev
 build  libxxhash-dev
 build  uthash-dev
 build  libssl-dev
+build  libpcre2-dev
+build  libargon2-dev
 test   libcmocka-dev
 test   clang
 test   libclang-rt-14-dev

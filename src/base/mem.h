@@ -20,6 +20,7 @@
     X(LOOP)            \
     X(BROKER)          \
     X(STORE)           \
+    X(SECURITY)        \
     X(TEST)
 
 enum lv_mem_tag {

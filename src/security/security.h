@@ -12,6 +12,8 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "config/config.h"
+#include "security/sasl.h"
+#include "security/verify.h"
 
 #define LV_SALT_BYTES 4
 #define LV_HASH_BYTES 32
@@ -25,24 +27,10 @@ struct lv_users {
 /* Makes the user of the settings. LV_EIO: no randomness. */
 enum lv_err lv_users_init(struct lv_users *users, const struct lv_settings *settings) LV_MUST_USE;
 
-enum lv_login {
-    LV_LOGIN_OK,
-    LV_LOGIN_REFUSED,       /* unknown user or wrong password: not told apart, neither in time */
-    LV_LOGIN_LOOPBACK_ONLY, /* right, but from elsewhere */
-};
-
 enum lv_login lv_users_login(const struct lv_users *users, struct lv_bytes name,
                              struct lv_bytes password, bool from_loopback);
 /* ANONYMOUS: the name it logs in as (RabbitMQ: anonymous_login_user, guest). */
 enum lv_login lv_users_anonymous(const struct lv_users *users, bool from_loopback,
                                  struct lv_bytes *name);
-
-/* ---- SASL: what a client's response says. LV_ESYNTAX: it says nothing. ---- */
-/* PLAIN: authzid NUL authcid NUL password (RFC 4616); authzid is ignored. */
-enum lv_err lv_sasl_plain(struct lv_bytes response, struct lv_bytes *name,
-                          struct lv_bytes *password) LV_MUST_USE;
-/* AMQPLAIN: the fields of a table with LOGIN and PASSWORD. LV_ENOTFOUND: one is missing; LV_EINVAL: not a string. */
-enum lv_err lv_sasl_amqplain(struct lv_bytes response, struct lv_bytes *name,
-                             struct lv_bytes *password) LV_MUST_USE;
 
 #endif
