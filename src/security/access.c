@@ -148,9 +148,10 @@ const struct lv_permission_record *lv_access_permission(const struct lv_access *
     return look(a, LV_ACCESS_PERMISSION, (struct lv_bytes[]){ user, vhost }, 2);
 }
 
-const struct lv_topic_permission_record *
-lv_access_topic_permission(const struct lv_access *a, struct lv_bytes user, struct lv_bytes vhost,
-                           struct lv_bytes exchange)
+const struct lv_topic_permission_record *lv_access_topic_permission(const struct lv_access *a,
+                                                                    struct lv_bytes user,
+                                                                    struct lv_bytes vhost,
+                                                                    struct lv_bytes exchange)
 {
     return look(a, LV_ACCESS_TOPIC_PERMISSION, (struct lv_bytes[]){ user, vhost, exchange }, 3);
 }
@@ -211,7 +212,8 @@ static void sources_of(const struct lv_access_value *v, enum lv_access_kind kind
 }
 
 /* A source with variables is compiled here too, with harmless values, so that a bad one is refused when it is set. */
-static enum lv_err compile_topic(struct lv_bytes source, struct lv_pattern **out, char *why, size_t cap)
+static enum lv_err compile_topic(struct lv_bytes source, struct lv_pattern **out, char *why,
+                                 size_t cap)
 {
     static const struct lv_pattern_vars vars = { LV_BYTES_LIT("u"), LV_BYTES_LIT("v"),
                                                  LV_BYTES_LIT("c"), true };
@@ -240,8 +242,7 @@ static enum lv_err compile_patterns(struct lv_access_value *v, enum lv_access_ki
     for (size_t i = 0; i < 3; i++) {
         if (!is_there[i])
             continue;
-        bool has_vars =
-            kind == LV_ACCESS_TOPIC_PERMISSION && lv_pattern_has_vars(sources[i]);
+        bool has_vars = kind == LV_ACCESS_TOPIC_PERMISSION && lv_pattern_has_vars(sources[i]);
         enum lv_err err = has_vars ? compile_topic(sources[i], &v->patterns[i], why, cap)
                                    : lv_pattern_new(sources[i], &v->patterns[i], why, cap);
         if (err != LV_OK)
@@ -264,8 +265,8 @@ static enum lv_err value_new(enum lv_access_kind kind, struct lv_bytes key, stru
     struct lv_wr w = lv_wr(v->bytes, key.len + value.len);
     lv_wr_bytes(&w, key.ptr, key.len);
     lv_wr_bytes(&w, value.ptr, value.len);
-    enum lv_err err = decode(kind, lv_bytes(v->bytes, key.len),
-                             lv_bytes(v->bytes + key.len, value.len), v);
+    enum lv_err err =
+        decode(kind, lv_bytes(v->bytes, key.len), lv_bytes(v->bytes + key.len, value.len), v);
     if (err == LV_OK)
         err = compile_patterns(v, kind, why, cap);
     if (err != LV_OK) {

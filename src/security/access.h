@@ -60,9 +60,10 @@ const struct lv_vhost_record *lv_access_vhost(const struct lv_access *a, struct 
 const struct lv_user_record *lv_access_user(const struct lv_access *a, struct lv_bytes name);
 const struct lv_permission_record *lv_access_permission(const struct lv_access *a,
                                                         struct lv_bytes user, struct lv_bytes vhost);
-const struct lv_topic_permission_record *
-lv_access_topic_permission(const struct lv_access *a, struct lv_bytes user, struct lv_bytes vhost,
-                           struct lv_bytes exchange);
+const struct lv_topic_permission_record *lv_access_topic_permission(const struct lv_access *a,
+                                                                    struct lv_bytes user,
+                                                                    struct lv_bytes vhost,
+                                                                    struct lv_bytes exchange);
 /* Steps through the records of a kind in no order: start with *pos = 0; NULL at the end. Points to struct
  * lv_<kind>_record. */
 const void *lv_access_next(const struct lv_access *a, enum lv_access_kind kind, size_t *pos);

@@ -20,14 +20,14 @@ struct lv_access_value {
         struct lv_user_record user;
         struct lv_permission_record permission;
         struct lv_topic_permission_record topic_permission;
-    } record; /* first; views bytes[] */
+    } record;                       /* first; views bytes[] */
     struct lv_pattern *patterns[3]; /* by enum lv_verb; NULL: has variables, or none */
     uint8_t bytes[];                /* key, value */
 };
 
 /* The place of a record: stays from its first preparation to its removal. */
 struct lv_access_node {
-    struct lv_ptrmap_entry entry; /* first */
+    struct lv_ptrmap_entry entry;            /* first */
     _Atomic(struct lv_access_value *) value; /* NULL: prepared only */
     struct lv_quota *quota;                  /* pins; users and virtual hosts */
     uint32_t pending;                        /* changes prepared; the writer's */

@@ -98,8 +98,8 @@ static bool put_common_names(struct lv_wr *out, const struct lv_cert_names *name
     return has_any;
 }
 
-static bool put_san(struct lv_wr *out, const struct lv_cert_names *names, enum lv_cert_san_type type,
-                    size_t index)
+static bool put_san(struct lv_wr *out, const struct lv_cert_names *names,
+                    enum lv_cert_san_type type, size_t index)
 {
     for (size_t i = 0; i < names->san_count; i++) {
         if (names->sans[i].type != type || index-- != 0)
@@ -110,8 +110,8 @@ static bool put_san(struct lv_wr *out, const struct lv_cert_names *names, enum l
     return false;
 }
 
-enum lv_err lv_cert_name(struct lv_wr *out, const struct lv_cert_names *names, enum lv_cert_rule rule,
-                         enum lv_cert_san_type san_type, size_t san_index)
+enum lv_err lv_cert_name(struct lv_wr *out, const struct lv_cert_names *names,
+                         enum lv_cert_rule rule, enum lv_cert_san_type san_type, size_t san_index)
 {
     uint8_t text[LV_CERT_NAME_MAX];
     struct lv_wr w = lv_wr(text, sizeof(text));
@@ -159,8 +159,11 @@ enum lv_err lv_cert_rule_of(struct lv_bytes text, enum lv_cert_rule *out)
 enum lv_err lv_cert_san_type_of(struct lv_bytes text, enum lv_cert_san_type *out)
 {
     static const char *const names[] = {
-        [LV_SAN_DNS] = "dns", [LV_SAN_IP] = "ip",   [LV_SAN_EMAIL] = "email",
-        [LV_SAN_URI] = "uri", [LV_SAN_OTHER_NAME] = "other_name",
+        [LV_SAN_DNS] = "dns",
+        [LV_SAN_IP] = "ip",
+        [LV_SAN_EMAIL] = "email",
+        [LV_SAN_URI] = "uri",
+        [LV_SAN_OTHER_NAME] = "other_name",
     };
 
     for (size_t i = 0; i < LV_ARRAY_LEN(names); i++) {

@@ -13,14 +13,18 @@
 #define LV_CERT_NAME_MAX 255u /* a longer name is no user's */
 
 /* RabbitMQ: ssl_cert_login_from */
-enum lv_cert_rule { LV_CERT_DISTINGUISHED_NAME, LV_CERT_COMMON_NAME, LV_CERT_SUBJECT_ALTERNATIVE_NAME };
+enum lv_cert_rule {
+    LV_CERT_DISTINGUISHED_NAME,
+    LV_CERT_COMMON_NAME,
+    LV_CERT_SUBJECT_ALTERNATIVE_NAME
+};
 /* RabbitMQ: ssl_cert_login_san_type */
 enum lv_cert_san_type { LV_SAN_DNS, LV_SAN_IP, LV_SAN_EMAIL, LV_SAN_URI, LV_SAN_OTHER_NAME };
 
 struct lv_cert_attribute {
-    struct lv_bytes oid;   /* dotted: "2.5.4.3" */
+    struct lv_bytes oid; /* dotted: "2.5.4.3" */
     struct lv_bytes value;
-    bool joins_previous;   /* of the same relative name ("+") */
+    bool joins_previous; /* of the same relative name ("+") */
 };
 
 struct lv_cert_san {
@@ -43,7 +47,8 @@ enum lv_err lv_cert_san_type_of(struct lv_bytes text, enum lv_cert_san_type *out
 void lv_cert_subject(struct lv_wr *out, const struct lv_cert_names *names);
 /* The user. `san_index` counts the names of that type from 0. LV_ENOTFOUND: no such name; LV_EFULL: longer than
  * LV_CERT_NAME_MAX. */
-enum lv_err lv_cert_name(struct lv_wr *out, const struct lv_cert_names *names, enum lv_cert_rule rule,
-                         enum lv_cert_san_type san_type, size_t san_index) LV_MUST_USE;
+enum lv_err lv_cert_name(struct lv_wr *out, const struct lv_cert_names *names,
+                         enum lv_cert_rule rule, enum lv_cert_san_type san_type,
+                         size_t san_index) LV_MUST_USE;
 
 #endif

@@ -27,7 +27,8 @@ static void refresh(struct lv_check_cache *cache, const struct lv_access *a)
 }
 
 /* The text of a question; false: too long to be remembered. */
-static bool ask_text(struct lv_check_cached *e, uint8_t what, struct lv_bytes name, struct lv_bytes key)
+static bool ask_text(struct lv_check_cached *e, uint8_t what, struct lv_bytes name,
+                     struct lv_bytes key)
 {
     struct lv_wr w = lv_wr(e->text, sizeof(e->text));
 
@@ -70,8 +71,8 @@ static const struct lv_access_value *value_of(const struct lv_access *a, enum lv
 
 static bool is_permitted(const struct lv_pass *p, struct lv_bytes name, enum lv_verb verb)
 {
-    const struct lv_access_value *v = value_of(p->access, LV_ACCESS_PERMISSION,
-                                               (struct lv_bytes[]){ p->user, p->vhost }, 2);
+    const struct lv_access_value *v =
+        value_of(p->access, LV_ACCESS_PERMISSION, (struct lv_bytes[]){ p->user, p->vhost }, 2);
 
     return v != NULL && v->patterns[verb] != NULL && lv_pattern_match(v->patterns[verb], name);
 }
@@ -88,8 +89,7 @@ bool lv_check(const struct lv_pass *p, struct lv_check_cache *cache, enum lv_thi
     if (cache == NULL)
         return lv_pass_standing(p) == LV_STANDING_GOOD && is_permitted(p, name, verb);
     refresh(cache, p->access);
-    bool is_short =
-        ask_text(&question, (uint8_t)(WHAT_VERB + verb), name, lv_bytes(NULL, 0));
+    bool is_short = ask_text(&question, (uint8_t)(WHAT_VERB + verb), name, lv_bytes(NULL, 0));
     if (is_short && is_cached(cache, &question))
         return true;
     if (lv_pass_standing(p) != LV_STANDING_GOOD || !is_permitted(p, name, verb))
@@ -177,7 +177,7 @@ static const struct operation {
         uint8_t operand; /* offset in struct lv_operands */
     } steps[STEPS_MAX];
 } operations[LV_OPERATION_COUNT] = {
-#define OPERAND(which) (uint8_t)offsetof(struct lv_operands, which)
+#define OPERAND(which) (uint8_t) offsetof(struct lv_operands, which)
 #define ALLOW(verb, thing, which) { ALLOW, LV_##verb, LV_THING_##thing, OPERAND(which) },
 #define ANY(thing, which) { ANY, 0, LV_THING_##thing, OPERAND(which) },
 #define NOT_DEFAULT(which) { NOT_DEFAULT, 0, LV_THING_EXCHANGE, OPERAND(which) },
@@ -208,8 +208,8 @@ static struct lv_bytes shown(uint8_t thing, struct lv_bytes name)
     return thing == LV_THING_EXCHANGE && name.len == 0 ? LV_BYTES_LIT("amq.default") : name;
 }
 
-static enum lv_err refuse_access(const struct lv_pass *p, const struct step *s, struct lv_bytes name,
-                                 struct lv_refusal *why)
+static enum lv_err refuse_access(const struct lv_pass *p, const struct step *s,
+                                 struct lv_bytes name, struct lv_refusal *why)
 {
     name = shown(s->thing, name);
     return lv_refuse(why, 403, "%s%saccess to %s '%.*s' in vhost '%.*s' refused for user '%.*s'",
@@ -233,11 +233,12 @@ static enum lv_err check_key(const struct lv_pass *p, struct lv_check_cache *cac
 {
     if (lv_check_topic(p, cache, exchange, key, (enum lv_verb)s->verb))
         return LV_OK;
-    return lv_refuse(why, 403,
-                     "%s access to topic '%.*s' in exchange '%.*s' in vhost '%.*s' refused for user "
-                     "'%.*s'",
-                     verb_names[s->verb], LV_BYTES_FMT(key), LV_BYTES_FMT(exchange),
-                     LV_BYTES_FMT(p->vhost), LV_BYTES_FMT(p->user));
+    return lv_refuse(
+        why, 403,
+        "%s access to topic '%.*s' in exchange '%.*s' in vhost '%.*s' refused for user "
+        "'%.*s'",
+        verb_names[s->verb], LV_BYTES_FMT(key), LV_BYTES_FMT(exchange), LV_BYTES_FMT(p->vhost),
+        LV_BYTES_FMT(p->user));
 }
 
 static enum lv_err check_keys(const struct lv_pass *p, struct lv_check_cache *cache,
@@ -257,11 +258,11 @@ static enum lv_err check_user_id(const struct lv_pass *p, const struct lv_operan
 {
     if (!on->has_user_id || lv_bytes_eq(on->user_id, p->user))
         return LV_OK;
-    const struct lv_user_record *user = p->access != NULL ? lv_access_user(p->access, p->user) : NULL;
+    const struct lv_user_record *user =
+        p->access != NULL ? lv_access_user(p->access, p->user) : NULL;
     if (user != NULL && lv_tags_have(&user->tags, LV_BYTES_LIT("impersonator")))
         return LV_OK;
-    return lv_refuse(why, 406,
-                     "user_id property set to '%.*s' but authenticated user was '%.*s'",
+    return lv_refuse(why, 406, "user_id property set to '%.*s' but authenticated user was '%.*s'",
                      LV_BYTES_FMT(on->user_id), LV_BYTES_FMT(p->user));
 }
 
@@ -280,13 +281,15 @@ static enum lv_err check_step(const struct lv_pass *p, struct lv_check_cache *ca
     case ANY:
         return is_any_allowed(p, cache, s->thing, name) ? LV_OK : refuse_access(p, s, name, why);
     case NOT_DEFAULT:
-        return name.len != 0 ? LV_OK
-                             : lv_refuse(why, 403, "operation not permitted on the default exchange");
+        return name.len != 0
+                   ? LV_OK
+                   : lv_refuse(why, 403, "operation not permitted on the default exchange");
     case NOT_SYSTEM:
-        return !is_system ? LV_OK
-                          : lv_refuse(why, 403,
-                                      "deletion of system exchange '%.*s' in vhost '%.*s' not allowed",
-                                      LV_BYTES_FMT(name), LV_BYTES_FMT(p->vhost));
+        return !is_system
+                   ? LV_OK
+                   : lv_refuse(why, 403,
+                               "deletion of system exchange '%.*s' in vhost '%.*s' not allowed",
+                               LV_BYTES_FMT(name), LV_BYTES_FMT(p->vhost));
     case UNRESERVED:
         return !is_system || on->is_server_made
                    ? LV_OK

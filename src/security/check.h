@@ -29,7 +29,7 @@ struct lv_check_cache {
     } entries[LV_CHECK_CACHE_ENTRIES];
     /* By verb, write and read: the topic permission whose variables were replaced last. */
     struct lv_check_topic {
-        const void *value;           /* identity of the record at `version` */
+        const void *value; /* identity of the record at `version` */
         struct lv_pattern *pattern;
     } topics[2];
 };
@@ -57,8 +57,8 @@ struct lv_operands {
     struct lv_bytes key;   /* routing key */
     const struct lv_bytes *more_keys; /* CC and BCC */
     size_t more_count;
-    bool is_topic;       /* the exchange that the key is for exists and is of type topic */
-    bool is_server_made; /* name: made by the broker (amq.gen-...) */
+    bool is_topic;           /* the exchange that the key is for exists and is of type topic */
+    bool is_server_made;     /* name: made by the broker (amq.gen-...) */
     struct lv_bytes user_id; /* property of a message */
     bool has_user_id;
 };

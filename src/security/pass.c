@@ -113,14 +113,16 @@ static enum lv_err count_in(struct lv_pass *p, struct lv_bytes vhost_name,
     int64_t node_max = atomic_load_explicit(&a->max_connections, memory_order_relaxed);
 
     if (!count_up(&a->node.connections, node_max))
-        return lv_refuse(why, 530, "connection refused: node connection limit (%" PRId64 ") is reached",
+        return lv_refuse(why, 530,
+                         "connection refused: node connection limit (%" PRId64 ") is reached",
                          node_max);
     if (!count_up(&vq->connections, vhost->max_connections)) {
         count_down(&a->node.connections, 1);
-        return lv_refuse(why, 530,
-                         "access to vhost '%.*s' refused for user '%.*s': connection limit (%" PRId64
-                         ") is reached",
-                         LV_BYTES_FMT(vhost_name), LV_BYTES_FMT(p->user), vhost->max_connections);
+        return lv_refuse(
+            why, 530,
+            "access to vhost '%.*s' refused for user '%.*s': connection limit (%" PRId64
+            ") is reached",
+            LV_BYTES_FMT(vhost_name), LV_BYTES_FMT(p->user), vhost->max_connections);
     }
     if (!count_up(&uq->connections, user->max_connections)) {
         count_down(&a->node.connections, 1);
@@ -189,16 +191,16 @@ enum lv_err lv_pass_open_channel(struct lv_pass *p, struct lv_refusal *why)
         return lv_refuse(why, 530, "user '%.*s' is deleted", LV_BYTES_FMT(p->user));
     int64_t node_max = atomic_load_explicit(&p->access->max_channels, memory_order_relaxed);
     if (!count_up(&p->user_quota->channels, user->max_channels))
-        return lv_refuse(why, 530,
-                         "number of channels opened for user '%.*s' has reached the maximum allowed "
-                         "user limit of (%" PRId64 ")",
-                         LV_BYTES_FMT(p->user), user->max_channels);
+        return lv_refuse(
+            why, 530,
+            "number of channels opened for user '%.*s' has reached the maximum allowed "
+            "user limit of (%" PRId64 ")",
+            LV_BYTES_FMT(p->user), user->max_channels);
     if (!count_up(&p->access->node.channels, node_max)) {
         count_down(&p->user_quota->channels, 1);
         return lv_refuse(
-            why, 530,
-            "number of channels opened on this node has reached the maximum allowed limit of (%" PRId64
-            ")",
+            why,
+            530, "number of channels opened on this node has reached the maximum allowed limit of (%" PRId64 ")",
             node_max);
     }
     p->channels++;
@@ -231,7 +233,7 @@ enum lv_standing lv_pass_standing(const struct lv_pass *p)
     if (vhost == NULL || vhost->birth != p->birth)
         return LV_STANDING_VHOST_GONE;
     return lv_access_permission(p->access, p->user, p->vhost) != NULL ? LV_STANDING_GOOD
-                                                                     : LV_STANDING_REVOKED;
+                                                                      : LV_STANDING_REVOKED;
 }
 
 void lv_pass_standing_text(const struct lv_pass *p, enum lv_standing standing, char *out, size_t cap)

@@ -20,7 +20,7 @@ struct lv_refusal {
 };
 
 struct lv_pass {
-    struct lv_access *access; /* borrows */
+    struct lv_access *access;               /* borrows */
     struct lv_bytes user, vhost, client_id; /* in `block` */
     uint8_t *block;
     uint64_t credential, birth;
@@ -65,7 +65,8 @@ enum lv_standing {
 };
 enum lv_standing lv_pass_standing(const struct lv_pass *p);
 /* NUL-terminated, into `out` of `cap` bytes. */
-void lv_pass_standing_text(const struct lv_pass *p, enum lv_standing standing, char *out, size_t cap);
+void lv_pass_standing_text(const struct lv_pass *p, enum lv_standing standing, char *out,
+                           size_t cap);
 
 /* May one more queue come into this virtual host, where there are `count`? LV_EREFUSED: 406. */
 enum lv_err lv_pass_may_add_queue(const struct lv_pass *p, struct lv_bytes queue, uint64_t count,

@@ -172,7 +172,7 @@ enum lv_err lv_password_verify(enum lv_hash_algorithm algorithm, struct lv_bytes
     if (!lv_hash_is_sound(algorithm, hash) || !salted(algorithm, hash.ptr, password, digest))
         return LV_EREFUSED;
     return CRYPTO_memcmp(digest, hash.ptr + SALT_BYTES, hash.len - SALT_BYTES) == 0 ? LV_OK
-                                                                                     : LV_EREFUSED;
+                                                                                    : LV_EREFUSED;
 }
 
 /* ---- definitions ---- */

@@ -14,11 +14,11 @@
 #include "base/err.h"
 
 /* LV_HASH(id, octet on disk, bytes of hash, name in definitions) */
-#define LV_HASHES(X)                                          \
-    X(NONE, 0, 0, "")                                         \
-    X(MD5, 1, 4 + 16, "rabbit_password_hashing_md5")          \
-    X(SHA256, 2, 4 + 32, "rabbit_password_hashing_sha256")    \
-    X(SHA512, 3, 4 + 64, "rabbit_password_hashing_sha512")    \
+#define LV_HASHES(X)                                       \
+    X(NONE, 0, 0, "")                                      \
+    X(MD5, 1, 4 + 16, "rabbit_password_hashing_md5")       \
+    X(SHA256, 2, 4 + 32, "rabbit_password_hashing_sha256") \
+    X(SHA512, 3, 4 + 64, "rabbit_password_hashing_sha512") \
     X(ARGON2ID, 4, 0, "leveret_password_hashing_argon2id")
 
 enum lv_hash_algorithm {

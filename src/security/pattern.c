@@ -55,7 +55,10 @@ static bool take(struct cutter *c, const char *what)
 
 static int hex(uint8_t c)
 {
-    return isdigit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return isdigit(c)             ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* One character that means itself; false: something else comes, and nothing was taken. */
@@ -76,7 +79,8 @@ static bool take_char(struct cutter *c, uint8_t *out)
         c->in.at += 2;
         return true;
     }
-    if (left >= 4 && p[1] == 'x' && hex(p[2]) >= 0 && hex(p[3]) >= 0) { /* as lv_pattern_expand writes */
+    if (left >= 4 && p[1] == 'x' && hex(p[2]) >= 0 &&
+        hex(p[3]) >= 0) { /* as lv_pattern_expand writes */
         *out = (uint8_t)(hex(p[2]) << 4 | hex(p[3]));
         c->in.at += 4;
         return true;
@@ -88,8 +92,7 @@ static bool add(struct cutter *c, uint16_t from)
 {
     if (c->count == LV_PATTERN_BRANCHES_MAX)
         return false;
-    c->branches[c->count++] =
-        (struct branch){ ANYWHERE, from, (uint16_t)(c->used - from) };
+    c->branches[c->count++] = (struct branch){ ANYWHERE, from, (uint16_t)(c->used - from) };
     return true;
 }
 
@@ -218,8 +221,7 @@ static enum lv_err compile(struct lv_bytes source, pcre2_code **out, char *why, 
 
     *out = NULL;
     if (ctx != NULL) {
-        *out = pcre2_compile(source.ptr, source.len,
-                             PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C,
+        *out = pcre2_compile(source.ptr, source.len, PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C,
                              &code, &at, ctx);
     }
     pcre2_compile_context_free(ctx);
@@ -271,8 +273,7 @@ static enum lv_err new_pattern(struct lv_bytes source, bool may_be_simple, struc
     bool is_simple = may_be_simple && cut(&c, source);
     if (!is_simple) {
         c.used = c.count = 0;
-        enum lv_err err =
-            compile(source.len != 0 ? source : LV_BYTES_LIT("^$"), &code, why, cap);
+        enum lv_err err = compile(source.len != 0 ? source : LV_BYTES_LIT("^$"), &code, why, cap);
         if (err != LV_OK)
             return err;
     }

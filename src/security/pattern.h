@@ -14,11 +14,11 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-#define LV_PATTERN_BYTES_MAX 4096u  /* of the source */
+#define LV_PATTERN_BYTES_MAX 4096u   /* of the source */
 #define LV_PATTERN_STEPS_MAX 100000u /* PCRE2's match limit: about a millisecond */
-#define LV_PATTERN_DEPTH_MAX 5000u  /* of nested backtracking */
+#define LV_PATTERN_DEPTH_MAX 5000u   /* of nested backtracking */
 #define LV_PATTERN_HEAP_KIB 1024u    /* memory of one search */
-#define LV_PATTERN_BRANCHES_MAX 64u /* alternatives compared without PCRE2 */
+#define LV_PATTERN_BRANCHES_MAX 64u  /* alternatives compared without PCRE2 */
 
 struct lv_pattern;
 

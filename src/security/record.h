@@ -16,10 +16,10 @@
 #include "base/limits.h"
 #include "security/password.h"
 
-#define LV_ACCESS_KINDS(X)               \
-    X(VHOST, vhost)                      \
-    X(USER, user)                        \
-    X(PERMISSION, permission)            \
+#define LV_ACCESS_KINDS(X)    \
+    X(VHOST, vhost)           \
+    X(USER, user)             \
+    X(PERMISSION, permission) \
     X(TOPIC_PERMISSION, topic_permission)
 
 /* Written to disk: append only. */
@@ -30,9 +30,9 @@ enum lv_access_kind {
         LV_ACCESS_KIND_COUNT,
 };
 
-#define LV_TAGS_MAX 16u               /* of a user or a virtual host */
+#define LV_TAGS_MAX 16u /* of a user or a virtual host */
 #define LV_DESCRIPTION_BYTES_MAX 1024u
-#define LV_NO_LIMIT (-1)              /* as RabbitMQ writes it */
+#define LV_NO_LIMIT (-1) /* as RabbitMQ writes it */
 #define LV_LIMIT_MAX INT64_C(4294967294)
 #define LV_ACCESS_KEY_BYTES_MAX (3u * (1u + LV_SHORTSTR_MAX))
 #define LV_ACCESS_VALUE_BYTES_MAX 16384u
@@ -46,10 +46,10 @@ struct lv_vhost_record {
     struct lv_bytes name; /* key; 1 to 255 bytes */
     struct lv_bytes description;
     struct lv_tags tags;
-    struct lv_bytes default_queue_type; /* empty: the broker's */
+    struct lv_bytes default_queue_type;  /* empty: the broker's */
     int64_t max_connections, max_queues; /* LV_NO_LIMIT */
     bool is_protected;                   /* from deletion */
-    uint64_t birth;                      /* random at creation: a later one of the same name is another one */
+    uint64_t birth; /* random at creation: a later one of the same name is another one */
 };
 
 struct lv_user_record {
@@ -78,12 +78,12 @@ struct lv_topic_permission_record {
  *   enum lv_err lv_<name>_check(const struct lv_<name>_record *r);
  * The encoders want a record that passes check. check: LV_EINVAL (a name is empty or too long, a limit below -1, a
  * hash that does not fit its algorithm ...). decode: LV_ECORRUPT, LV_EVERSION; `out` views key and value. */
-#define X(NAME, name)                                                              \
-    struct lv_##name##_record;                                                     \
-    void lv_##name##_key(struct lv_wr *w, const struct lv_##name##_record *r);     \
-    void lv_##name##_value(struct lv_wr *w, const struct lv_##name##_record *r);   \
-    enum lv_err lv_##name##_decode(struct lv_bytes key, struct lv_bytes value,     \
-                                   struct lv_##name##_record *out) LV_MUST_USE;    \
+#define X(NAME, name)                                                            \
+    struct lv_##name##_record;                                                   \
+    void lv_##name##_key(struct lv_wr *w, const struct lv_##name##_record *r);   \
+    void lv_##name##_value(struct lv_wr *w, const struct lv_##name##_record *r); \
+    enum lv_err lv_##name##_decode(struct lv_bytes key, struct lv_bytes value,   \
+                                   struct lv_##name##_record *out) LV_MUST_USE;  \
     enum lv_err lv_##name##_check(const struct lv_##name##_record *r) LV_MUST_USE;
 LV_ACCESS_KINDS(X)
 #undef X

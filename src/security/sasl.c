@@ -122,7 +122,8 @@ static bool next_word(struct lv_rd *r, struct lv_bytes *word)
     return word->len != 0;
 }
 
-static const struct lv_sasl_mechanism *offered(const struct lv_sasl_context *ctx, struct lv_bytes name)
+static const struct lv_sasl_mechanism *offered(const struct lv_sasl_context *ctx,
+                                               struct lv_bytes name)
 {
     for (size_t i = 0; i < LV_ARRAY_LEN(mechanisms); i++)
         if (lv_bytes_eq(mechanisms[i].name, name))
@@ -159,7 +160,8 @@ const struct lv_sasl_mechanism *lv_sasl_find(const struct lv_sasl_context *ctx, 
 }
 
 enum lv_err lv_sasl_step(const struct lv_sasl_mechanism *m, const struct lv_sasl_context *ctx,
-                         struct lv_bytes response, struct lv_claim *claim, struct lv_bytes *challenge)
+                         struct lv_bytes response, struct lv_claim *claim,
+                         struct lv_bytes *challenge)
 {
     *claim = (struct lv_claim){ .kind = LV_CLAIM_NONE };
     *challenge = lv_bytes(NULL, 0);

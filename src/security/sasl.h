@@ -13,13 +13,13 @@
 
 /* What the connection and the settings allow. */
 struct lv_sasl_context {
-    const char *enabled;           /* settings: mechanisms with blanks between them, in the order to be offered */
+    const char *enabled; /* settings: mechanisms with blanks between them, in the order to be offered */
     struct lv_bytes anonymous_user; /* empty: ANONYMOUS is not offered */
-    bool is_tls;                   /* else EXTERNAL is not offered */
+    bool is_tls;                    /* else EXTERNAL is not offered */
     enum lv_sasl_cert {
-        LV_SASL_NO_CERT,           /* the peer showed none */
-        LV_SASL_UNVERIFIED_CERT,   /* peers are not verified: a name in one proves nothing */
-        LV_SASL_NAMELESS_CERT,     /* no name by the rule of the settings */
+        LV_SASL_NO_CERT,         /* the peer showed none */
+        LV_SASL_UNVERIFIED_CERT, /* peers are not verified: a name in one proves nothing */
+        LV_SASL_NAMELESS_CERT,   /* no name by the rule of the settings */
         LV_SASL_CERT,
     } cert;
     struct lv_bytes cert_name; /* by certname.h */
@@ -43,7 +43,8 @@ struct lv_sasl_mechanism;
 /* Mechanisms to offer, with blanks between them; returns the length, at most cap - 1, NUL-terminated. */
 size_t lv_sasl_offer(const struct lv_sasl_context *ctx, char *out, size_t cap);
 /* The mechanism that a client chose. NULL: none of those that are offered. */
-const struct lv_sasl_mechanism *lv_sasl_find(const struct lv_sasl_context *ctx, struct lv_bytes name);
+const struct lv_sasl_mechanism *lv_sasl_find(const struct lv_sasl_context *ctx,
+                                             struct lv_bytes name);
 /* LV_OK: `claim` is filled in. LV_EMORE: send `challenge`, and come again with the answer. LV_ESYNTAX: the response says
  * nothing; LV_ENOTFOUND, LV_EINVAL: as lv_sasl_amqplain. */
 enum lv_err lv_sasl_step(const struct lv_sasl_mechanism *m, const struct lv_sasl_context *ctx,

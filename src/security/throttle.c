@@ -47,7 +47,8 @@ static struct lv_bytes network_of(struct lv_bytes address)
 }
 
 /* The cell of this address. With `make` one is made, at the cost of the one that has been quiet longest. */
-static struct cell *cell_of(struct lv_throttle *t, struct lv_bytes address, bool make, lv_time_ms now)
+static struct cell *cell_of(struct lv_throttle *t, struct lv_bytes address, bool make,
+                            lv_time_ms now)
 {
     struct lv_bytes network = network_of(address);
     struct cell *set = t->cells[lv_hash(network, 0) % SETS], *oldest = &set[0];

@@ -27,7 +27,8 @@ struct lv_throttle_rule {
 struct lv_throttle;
 
 /* LV_ENOMEM. */
-enum lv_err lv_throttle_new(const struct lv_throttle_rule *rule, struct lv_throttle **out) LV_MUST_USE;
+enum lv_err lv_throttle_new(const struct lv_throttle_rule *rule,
+                            struct lv_throttle **out) LV_MUST_USE;
 void lv_throttle_free(struct lv_throttle *t);
 /* `address` is 4 or 16 bytes. 0: try, and tell with lv_throttle_settle how it went; else milliseconds to wait before asking
  * again. What is being tried counts as failed meanwhile, so that trying all at once gains nothing. */

@@ -90,8 +90,7 @@ static struct lv_bytes password_of(const struct lv_verify_job *job)
 static enum lv_login compare(const struct lv_verify *v, struct lv_verify_job *job)
 {
     const struct lv_password_hash *h = job->is_known ? &job->stored : &v->dummy;
-    enum lv_err err =
-        lv_password_verify(h->algorithm, lv_bytes(h->bytes, h->len), password_of(job));
+    enum lv_err err = lv_password_verify(h->algorithm, lv_bytes(h->bytes, h->len), password_of(job));
 
     if (err == LV_EREFUSED && h->algorithm != LV_HASH_ARGON2ID) {
         enum lv_err ignored =
@@ -161,7 +160,8 @@ static void *run(void *arg)
 /* ---- asking: any thread ---- */
 
 /* Copies what the thread will need. */
-static void fill(struct lv_verify_job *job, const struct lv_access *a, const struct lv_verify_ask *ask)
+static void fill(struct lv_verify_job *job, const struct lv_access *a,
+                 const struct lv_verify_ask *ask)
 {
     const struct lv_user_record *user = lv_access_user(a, ask->user);
     size_t user_len = LV_MIN(ask->user.len, sizeof(job->user));
@@ -222,8 +222,9 @@ static enum ticket queue_job(struct lv_verify *v, struct lv_verify_job *job, lv_
     return TICKET_QUEUED;
 }
 
-enum lv_err lv_verify_submit(struct lv_verify *v, const struct lv_access *a, struct lv_verify_job *job,
-                             const struct lv_verify_ask *ask, lv_time_ms now, uint32_t *wait_ms)
+enum lv_err lv_verify_submit(struct lv_verify *v, const struct lv_access *a,
+                             struct lv_verify_job *job, const struct lv_verify_ask *ask,
+                             lv_time_ms now, uint32_t *wait_ms)
 {
     *wait_ms = 0;
     if (ask->password.len == 0 || ask->password.len > LV_PASSWORD_BYTES_MAX) {

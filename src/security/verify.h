@@ -11,9 +11,9 @@
 #include "security/access.h"
 #include "security/throttle.h"
 
-#define LV_VERIFY_QUEUE 64u        /* jobs waiting */
-#define LV_VERIFY_PER_ADDRESS 8u   /* of them from one address, so that one cannot fill the queue */
-#define LV_VERIFY_REMEMBER 256u    /* right passwords remembered */
+#define LV_VERIFY_QUEUE 64u      /* jobs waiting */
+#define LV_VERIFY_PER_ADDRESS 8u /* of them from one address, so that one cannot fill the queue */
+#define LV_VERIFY_REMEMBER 256u  /* right passwords remembered */
 #define LV_VERIFY_REMEMBER_MS 60000u
 
 /* How it went, and RabbitMQ's words for the log. */
@@ -50,9 +50,9 @@ struct lv_verify_job {
 
 struct lv_verify_ask {
     struct lv_bytes user, password;
-    struct lv_bytes address;       /* the peer's, 4 or 16 bytes, as the socket says */
-    bool from_loopback;            /* is that address one of 127.0.0.0/8 or ::1 */
-    const char *loopback_users;    /* "guest,other": only from there; "" or "none": nobody */
+    struct lv_bytes address;    /* the peer's, 4 or 16 bytes, as the socket says */
+    bool from_loopback;         /* is that address one of 127.0.0.0/8 or ::1 */
+    const char *loopback_users; /* "guest,other": only from there; "" or "none": nobody */
 };
 
 /* Starts the thread. LV_ENOMEM; LV_EIO: no thread, no randomness. */
@@ -61,9 +61,9 @@ enum lv_err lv_verify_start(const struct lv_throttle_rule *rule, struct lv_verif
 void lv_verify_stop(struct lv_verify *v);
 /* LV_OK: `done` is called once, or was. LV_EAGAIN: not now; ask again after *wait_ms (the address is being slowed, or too
  * many wait), and nothing was taken. */
-enum lv_err lv_verify_submit(struct lv_verify *v, const struct lv_access *a, struct lv_verify_job *job,
-                             const struct lv_verify_ask *ask, lv_time_ms now,
-                             uint32_t *wait_ms) LV_MUST_USE;
+enum lv_err lv_verify_submit(struct lv_verify *v, const struct lv_access *a,
+                             struct lv_verify_job *job, const struct lv_verify_ask *ask,
+                             lv_time_ms now, uint32_t *wait_ms) LV_MUST_USE;
 /* May a user of this name come from there? (RabbitMQ: loopback_users.) For EXTERNAL and ANONYMOUS, which ask no password. */
 bool lv_loopback_allows(const char *loopback_users, struct lv_bytes user, bool from_loopback);
 /* "user 'guest' can only connect via localhost" ... for the log: the client is told none of it. */

@@ -5,7 +5,8 @@
 
 #include "lv_test.h"
 
-static size_t random_text(struct lv_rng *r, char *out, size_t max, const char *const *words, size_t count)
+static size_t random_text(struct lv_rng *r, char *out, size_t max, const char *const *words,
+                          size_t count)
 {
     size_t used = 0;
 
@@ -22,22 +23,26 @@ static size_t random_text(struct lv_rng *r, char *out, size_t max, const char *c
 
 LV_PROP(simple_forms_are_pcre2s)
 {
-    static const char *const pieces[] = { "^",  "$",  "(",   ")",   "|",    ".*",  "a",     "b",
-                                          "ab", "\\.", ".",  "\\-", "\\_",  "?",   "\\x61", "\\x0a",
-                                          "*",  "{",  "\xc3", " ",  "\\\\", "^a$", "^(a|b)", "#", "(a|)", "(b|ab" };
-    static const char *const letters[] = { "a", "b", ".", "-", "_", "\n", "ab", "\\", "{", "\xc3", " ", "#" };
+    static const char *const pieces[] = { "^",     "$",      "(",   ")",    "|",    ".*",  "a",
+                                          "b",     "ab",     "\\.", ".",    "\\-",  "\\_", "?",
+                                          "\\x61", "\\x0a",  "*",   "{",    "\xc3", " ",   "\\\\",
+                                          "^a$",   "^(a|b)", "#",   "(a|)", "(b|ab" };
+    static const char *const letters[] = { "a",  "b",  ".", "-",    "_", "\n",
+                                           "ab", "\\", "{", "\xc3", " ", "#" };
     struct lv_rng r = lv_rng_seed(seed);
     struct lv_pattern *fast, *slow;
     char source[64], name[64], why[200];
 
     for (int i = 0; i < 200; i++) {
-        struct lv_bytes s = lv_bytes(source, random_text(&r, source, sizeof(source), pieces, LV_ARRAY_LEN(pieces)));
+        struct lv_bytes s =
+            lv_bytes(source, random_text(&r, source, sizeof(source), pieces, LV_ARRAY_LEN(pieces)));
         enum lv_err err = lv_pattern_new_slow(s, &slow, why, sizeof(why));
         CHECK_EQ(lv_pattern_new(s, &fast, why, sizeof(why)), err);
         if (err != LV_OK)
             continue;
         for (int k = 0; k < 20; k++) {
-            struct lv_bytes n = lv_bytes(name, random_text(&r, name, sizeof(name), letters, LV_ARRAY_LEN(letters)));
+            struct lv_bytes n =
+                lv_bytes(name, random_text(&r, name, sizeof(name), letters, LV_ARRAY_LEN(letters)));
             if (lv_pattern_match(fast, n) != lv_pattern_match(slow, n))
                 fprintf(stderr, "pattern '%.*s', name '%.*s'\n", LV_BYTES_FMT(s), LV_BYTES_FMT(n));
             CHECK_EQ(lv_pattern_match(fast, n), lv_pattern_match(slow, n));

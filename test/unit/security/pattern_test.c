@@ -132,7 +132,8 @@ static bool expands_to(const char *source, const struct lv_pattern_vars *vars, c
 
 LV_TEST(variables_mean_themselves)
 {
-    struct lv_pattern_vars vars = { lv_bytes_str("a.*"), lv_bytes_str("/"), lv_bytes_str(".*|x"), true };
+    struct lv_pattern_vars vars = { lv_bytes_str("a.*"), lv_bytes_str("/"), lv_bytes_str(".*|x"),
+                                    true };
 
     CHECK(lv_pattern_has_vars(lv_bytes_str("^{username}$")));
     CHECK(lv_pattern_has_vars(lv_bytes_str("x{client_id}")));

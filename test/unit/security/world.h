@@ -13,17 +13,17 @@ static inline struct lv_bytes str(const char *s)
     return lv_bytes_str(s);
 }
 
-#define WORLD_PUT(NAME, name, record)                                               \
-    do {                                                                            \
+#define WORLD_PUT(NAME, name, record)                                                    \
+    do {                                                                                 \
         static uint8_t key_[LV_ACCESS_KEY_BYTES_MAX], value_[LV_ACCESS_VALUE_BYTES_MAX]; \
         struct lv_wr k_ = lv_wr(key_, sizeof(key_)), v_ = lv_wr(value_, sizeof(value_)); \
-        CHECK_EQ(lv_##name##_check(record), LV_OK);                                 \
-        lv_##name##_key(&k_, record);                                               \
-        lv_##name##_value(&v_, record);                                             \
-        CHECK(lv_wr_ok(&k_) && lv_wr_ok(&v_));                                      \
-        CHECK_EQ(lv_access_put(world, LV_ACCESS_##NAME, lv_bytes(key_, k_.used),    \
-                               lv_bytes(value_, v_.used)),                          \
-                 LV_OK);                                                            \
+        CHECK_EQ(lv_##name##_check(record), LV_OK);                                      \
+        lv_##name##_key(&k_, record);                                                    \
+        lv_##name##_value(&v_, record);                                                  \
+        CHECK(lv_wr_ok(&k_) && lv_wr_ok(&v_));                                           \
+        CHECK_EQ(lv_access_put(world, LV_ACCESS_##NAME, lv_bytes(key_, k_.used),         \
+                               lv_bytes(value_, v_.used)),                               \
+                 LV_OK);                                                                 \
     } while (0)
 
 static inline struct lv_vhost_record vhost_record(const char *name)
