@@ -21,6 +21,7 @@
     X(BROKER)          \
     X(STORE)           \
     X(SECURITY)        \
+    X(CONFIG)          \
     X(TEST)
 
 enum lv_mem_tag {

@@ -17,20 +17,30 @@ static uint64_t memory_used(void)
     return sum > 0 ? (uint64_t)sum : 0;
 }
 
+/* The watermark may change while the broker runs. 0: never. */
+static uint64_t memory_limit(const struct lv_broker *b)
+{
+    uint64_t bytes;
+    enum lv_err err = lv_watermark_parse(b->settings->memory_high_watermark, b->memory, &bytes);
+
+    LV_ASSERT(err == LV_OK); /* checked when it was set */
+    return bytes;
+}
+
 static void alarm_check(struct lv_loop *loop, struct lv_timer *t)
 {
     struct lv_broker *b = LV_CONTAINER_OF(t, struct lv_broker, alarm_timer);
-    uint64_t used = memory_used();
-    bool is_high = used > b->memory_limit;
+    uint64_t used = memory_used(), limit = memory_limit(b);
+    bool is_high = limit != 0 && used > limit;
 
     lv_timer_start(loop, t, ALARM_CHECK_MS, alarm_check);
     if (is_high == b->is_alarmed)
         return;
     b->is_alarmed = is_high;
     if (is_high)
-        lv_log(ALARM_SET, lv_log_u64(used), lv_log_u64(b->memory_limit));
+        lv_log(ALARM_SET, lv_log_u64(used), lv_log_u64(limit));
     else
-        lv_log(ALARM_CLEARED, lv_log_u64(used), lv_log_u64(b->memory_limit));
+        lv_log(ALARM_CLEARED, lv_log_u64(used), lv_log_u64(limit));
     struct lv_mail m = { .op = LV_MAIL_ALARM, .a = is_high };
     for (unsigned i = 0; i < lv_loops_count(b->loops); i++)
         lv_loop_post(loop, i, &m);
@@ -40,11 +50,8 @@ void lv_alarm_start(struct lv_shard *registry)
 {
     struct lv_broker *b = registry->broker;
 
-    enum lv_err err =
-        lv_watermark_parse(b->settings->memory_high_watermark, lv_os_memory(), &b->memory_limit);
-    LV_ASSERT(err == LV_OK); /* checked when it was set */
-    if (b->memory_limit != 0)
-        lv_timer_start(registry->loop, &b->alarm_timer, ALARM_CHECK_MS, alarm_check);
+    b->memory = lv_os_memory();
+    lv_timer_start(registry->loop, &b->alarm_timer, ALARM_CHECK_MS, alarm_check);
 }
 
 void lv_broker_mail_alarm(struct lv_shard *shard, const struct lv_mail *m)

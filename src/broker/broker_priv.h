@@ -69,7 +69,7 @@ struct lv_broker {
     struct lv_ptrmap vhosts;
     _Atomic uint64_t next_session_id;
     struct lv_timer alarm_timer;
-    uint64_t memory_limit; /* bytes; 0: no alarm */
+    uint64_t memory; /* bytes that this process may use, for the watermark */
     struct lv_timer stop_timer;
     lv_time_ms stop_due;
     bool is_stopping, is_alarmed;

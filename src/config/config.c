@@ -1,163 +1,395 @@
+/* A configuration put together: values, their origins, and what is to be said about them. */
 #include "config/config.h"
 
-#include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/assert.h"
-#include "base/limits.h"
+#include "base/mem.h"
+#include "config/load_priv.h"
 
-enum type { STR, U32 };
+const char *const lv_config_etc[] = { "/etc/leveret/leveret.conf", "/etc/rabbitmq/rabbitmq.conf",
+                                      NULL };
 
-static const struct setting {
-    enum type type;
-    size_t offset;
-    const char *key, *value, *help;
-    const char *text; /* default of a STR */
-    uint32_t number;  /* default of a U32 */
-} settings[] = {
-#define LV_D_STR(def) .text = (def)
-#define LV_D_U32(def) .number = (def)
-#define LV_SETTING(t, field, k, def, v, h)           \
-    { .type = t,                                     \
-      .offset = offsetof(struct lv_settings, field), \
-      .key = k,                                      \
-      .value = v,                                    \
-      .help = h,                                     \
-      LV_D_##t(def) },
-#include "config/settings.def"
-#undef LV_SETTING
+/* ---- memory and notes ---- */
+
+const char *lv_config_keep(struct lv_config *c, const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    struct lv_text *t = lv_mem_alloc(sizeof(*t) + bytes, LV_TAG_CONFIG);
+
+    if (t == NULL) {
+        c->no_memory = true;
+        return "";
+    }
+    memcpy(t->text, text, bytes);
+    t->next = c->texts;
+    c->texts = t;
+    return t->text;
+}
+
+/* The last place is kept for saying that there is more. */
+static void add_note(struct lv_config *c, bool is_error, bool is_usage, const char *text)
+{
+    if (c->note_count == LV_CONFIG_NOTES_MAX - 1)
+        text = "there is more to say; this is where it ends";
+    if (c->note_count == LV_CONFIG_NOTES_MAX)
+        return;
+    c->notes[c->note_count++] =
+        (struct lv_config_note){ is_error, is_usage, lv_config_keep(c, text) };
+}
+
+void lv_config_say(struct lv_config *c, bool is_error, const struct lv_where *where,
+                   const char *format, ...)
+{
+    char text[1024];
+    int used = 0;
+    va_list args;
+
+    if (where != NULL && where->layer == LV_FROM_FILE)
+        used =
+            snprintf(text, sizeof(text), "%.400s:%u:%u: ", where->name, where->line, where->column);
+    else if (where != NULL && where->layer == LV_FROM_ENVIRONMENT)
+        used = snprintf(text, sizeof(text), "environment variable %.200s: ", where->name);
+    else if (where != NULL && where->layer == LV_FROM_COMMAND_LINE)
+        used = snprintf(text, sizeof(text), "option '--%.200s': ", where->name);
+    va_start(args, format);
+    (void)vsnprintf(text + used, sizeof(text) - (size_t)used, format, args);
+    va_end(args);
+    c->has_error = c->has_error || is_error;
+    add_note(c, is_error, where != NULL && where->layer == LV_FROM_COMMAND_LINE, text);
+}
+
+const char *lv_config_variable(const struct lv_config *c, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (char *const *at = c->envp; at != NULL && *at != NULL; at++)
+        if (strncmp(*at, name, len) == 0 && (*at)[len] == '=')
+            return *at + len + 1;
+    return NULL;
+}
+
+/* ---- items ---- */
+
+static bool is_number(struct lv_bytes b)
+{
+    for (size_t i = 0; i < b.len; i++)
+        if (b.ptr[i] < '0' || b.ptr[i] > '9')
+            return false;
+    return b.len != 0 && b.len < 10;
+}
+
+/* Numbered names in the order of their numbers; others stay where they are. */
+static bool goes_before(struct lv_bytes a, struct lv_bytes b)
+{
+    if (!is_number(a) || !is_number(b))
+        return false;
+    return a.len != b.len ? a.len < b.len : lv_bytes_cmp(a, b) < 0;
+}
+
+struct item_writer {
+    char *out;
+    size_t used, cap;
 };
 
-static void put(struct lv_settings *s, const struct setting *d, const char *text, uint32_t number)
+static void write_item(struct item_writer *w, struct lv_bytes name, struct lv_bytes value)
 {
-    char *at = (char *)s + d->offset;
+    size_t wanted = name.len + value.len + 2;
 
-    if (d->type == STR)
-        *(const char **)(void *)at = text;
-    else
-        *(uint32_t *)(void *)at = number;
+    if (wanted > w->cap - w->used)
+        return; /* room was made for all of them */
+    if (w->used != 0)
+        w->out[w->used++] = '\n';
+    memcpy(w->out + w->used, name.ptr, name.len);
+    w->used += name.len;
+    w->out[w->used++] = '=';
+    if (value.len != 0)
+        memcpy(w->out + w->used, value.ptr, value.len);
+    w->used += value.len;
+    w->out[w->used] = '\0';
 }
 
-void lv_settings_init(struct lv_settings *s)
+/* `items` with `name` set to `value`, kept. */
+static const char *with_item(struct lv_config *c, const char *items, struct lv_bytes name,
+                             struct lv_bytes value)
 {
-    for (size_t i = 0; i < LV_ARRAY_LEN(settings); i++)
-        put(s, &settings[i], settings[i].text, settings[i].number);
-}
+    size_t cap = strlen(items) + name.len + value.len + 4;
+    char *out = lv_mem_alloc(cap, LV_TAG_CONFIG);
+    struct item_writer w = { out, 0, cap };
+    struct lv_bytes old_name, old_value;
+    bool is_done = false;
 
-static const struct setting *find(const char *key, size_t len)
-{
-    for (size_t i = 0; i < LV_ARRAY_LEN(settings); i++)
-        if (strlen(settings[i].key) == len && memcmp(settings[i].key, key, len) == 0)
-            return &settings[i];
-    return NULL;
-}
-
-static enum lv_err parse_number(const char *text, uint32_t *out)
-{
-    char *end;
-
-    errno = 0;
-    unsigned long v = strtoul(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || v > UINT32_MAX)
-        return LV_EINVAL;
-    *out = (uint32_t)v;
-    return LV_OK;
-}
-
-enum lv_err lv_watermark_parse(const char *text, uint64_t total, uint64_t *bytes)
-{
-    static const struct {
-        const char *suffix;
-        double factor;
-    } units[] = { { "", 1 },       { "kB", 1e3 },      { "MB", 1e6 },    { "GB", 1e9 },
-                  { "KiB", 1024 }, { "MiB", 1048576 }, { "GiB", 0x1p30 } };
-    char *end;
-    double v = strtod(text, &end);
-
-    if (end == text || !(v >= 0) || v > 0x1p53)
-        return LV_EINVAL;
-    if (*end == '\0' && v <= 1) {
-        *bytes = (uint64_t)(v * (double)total);
-        return LV_OK;
+    if (out == NULL) {
+        c->no_memory = true;
+        return items;
     }
-    for (size_t i = 0; i < LV_ARRAY_LEN(units); i++) {
-        if (strcmp(end, units[i].suffix) != 0)
-            continue;
-        *bytes = (uint64_t)(v * units[i].factor);
-        return LV_OK;
+    out[0] = '\0';
+    while (lv_items_next(&items, &old_name, &old_value)) {
+        bool is_it = lv_bytes_eq(old_name, name);
+        if (!is_done && (is_it || goes_before(name, old_name))) {
+            write_item(&w, name, value);
+            is_done = true;
+        }
+        if (!is_it)
+            write_item(&w, old_name, old_value);
     }
-    return LV_EINVAL;
+    if (!is_done)
+        write_item(&w, name, value);
+    const char *kept = lv_config_keep(c, out);
+    lv_mem_free(out, LV_TAG_CONFIG);
+    return kept;
 }
 
-/* Bounds that a value must keep beyond being a number. */
-static const char *out_of_bounds(const struct lv_settings *s)
+/* The addresses of a LISTEN's items, commas between. */
+static const char *joined(struct lv_config *c, const char *items)
 {
-    if (s->loops > LV_LOOPS_MAX)
-        return "loops: at most 64";
-    if (s->channel_max > UINT16_MAX)
-        return "channel-max: at most 65535";
-    if (s->frame_max < LV_FRAME_MIN)
-        return "frame-max: at least 4096";
-    if (s->heartbeat > UINT16_MAX)
-        return "heartbeat: at most 65535";
-    uint64_t bytes;
-    if (lv_watermark_parse(s->memory_high_watermark, 0, &bytes) != LV_OK)
-        return "memory-high-watermark: a part from 0 to 1, or a size";
-    if (s->max_message_size == 0 || s->max_message_size > LV_BODY_BYTES_HARD_MAX)
-        return "max-message-size: from 1 to 536870912";
-    return NULL;
-}
-
-enum lv_err lv_settings_parse(struct lv_settings *s, int argc, char **argv, char *error, size_t cap)
-{
-    for (int i = 1; i < argc; i++) {
-        const char *arg = argv[i];
-        if (strncmp(arg, "--", 2) != 0) {
-            snprintf(error, cap, "unexpected argument '%s'", arg);
-            return LV_EINVAL;
-        }
-        const char *equals = strchr(arg, '=');
-        size_t len = equals != NULL ? (size_t)(equals - arg) - 2 : strlen(arg) - 2;
-        const struct setting *d = find(arg + 2, len);
-        const char *value = equals != NULL ? equals + 1 : i + 1 < argc ? argv[++i] : NULL;
-        uint32_t number = 0;
-        if (d == NULL) {
-            snprintf(error, cap, "unknown option '%s'", arg);
-            return LV_EINVAL;
-        }
-        if (value == NULL) {
-            snprintf(error, cap, "option '--%s' needs a value (%s)", d->key, d->value);
-            return LV_EINVAL;
-        }
-        if (d->type == U32 && parse_number(value, &number) != LV_OK) {
-            snprintf(error, cap, "option '--%s': '%s' is not a number", d->key, value);
-            return LV_EINVAL;
-        }
-        put(s, d, value, number);
-    }
-    const char *bad = out_of_bounds(s);
-    if (bad != NULL) {
-        snprintf(error, cap, "option '--%s", bad);
-        return LV_EINVAL;
-    }
-    return LV_OK;
-}
-
-size_t lv_settings_help(char *out, size_t cap)
-{
+    struct lv_bytes name, value;
+    char *out = lv_mem_alloc(strlen(items) + 1, LV_TAG_CONFIG);
     size_t used = 0;
 
-    for (size_t i = 0; i < LV_ARRAY_LEN(settings); i++) {
-        const struct setting *d = &settings[i];
-        char head[64], def[32];
-        snprintf(head, sizeof(head), "--%s %s", d->key, d->value);
-        snprintf(def, sizeof(def), "%u", d->number);
-        int n =
-            snprintf(used < cap ? out + used : NULL, used < cap ? cap - used : 0,
-                     "  %-32s %s (default: %s)\n", head, d->help, d->type == STR ? d->text : def);
-        used += n > 0 ? (size_t)n : 0;
+    if (out == NULL) {
+        c->no_memory = true;
+        return "none";
     }
-    return used;
+    while (lv_items_next(&items, &name, &value)) {
+        if (used != 0)
+            out[used++] = ',';
+        memcpy(out + used, value.ptr, value.len);
+        used += value.len;
+    }
+    out[used] = '\0';
+    const char *kept = lv_config_keep(c, out);
+    lv_mem_free(out, LV_TAG_CONFIG);
+    return kept;
+}
+
+/* ---- assignment ---- */
+
+static void put(struct lv_config *c, const struct lv_setting *d, const struct lv_where *where,
+                const char *text, uint64_t number)
+{
+    lv_value_put(d, &c->settings, text, number);
+    c->origins[d - lv_setting_table] = *where;
+}
+
+/* A value of one item goes to those of its own layer; those of a lower layer are replaced as a whole. */
+static void assign_item(struct lv_config *c, const struct lv_where *where,
+                        const struct lv_setting *d, const char *name, const char *value)
+{
+    size_t id = (size_t)(d - lv_setting_table);
+    bool is_first = c->origins[id].layer != where->layer;
+    const char *items;
+    char number[24];
+
+    if (d->type == LV_TYPE_LISTEN)
+        items = is_first || c->addresses[id] == NULL ? "" : c->addresses[id];
+    else if (is_first)
+        items = d->low == 1 ? d->text : "";
+    else
+        items = lv_value_text(d, &c->settings, number);
+    items = with_item(c, items, lv_bytes_str(name), lv_bytes_str(value));
+    if (d->type == LV_TYPE_LISTEN) {
+        c->addresses[id] = items;
+        items = joined(c, items);
+    }
+    put(c, d, where, items, 0);
+}
+
+/* All items at once: "none", or "name=value,name=value", or "value,value". */
+static void assign_all_items(struct lv_config *c, const struct lv_where *where,
+                             const struct lv_setting *d, const char *text)
+{
+    char one[LV_CONF_VALUE_MAX + 1], number[16], why[LV_WHY_MAX];
+    bool is_flag = strcmp(d->value, "true|false") == 0;
+    struct lv_value value;
+
+    put(c, d, where, "", 0);
+    if (strcmp(text, "none") == 0)
+        return;
+    for (unsigned i = 1; *text != '\0'; i++) {
+        size_t len = strcspn(text, ",");
+        (void)snprintf(one, sizeof(one), "%.*s", (int)LV_MIN(len, LV_CONF_VALUE_MAX), text);
+        (void)snprintf(number, sizeof(number), "%u", i);
+        char *equals = strchr(one, '=');
+        const char *name = equals != NULL || is_flag ? one : number;
+        const char *given = equals != NULL ? equals + 1 : is_flag ? "true" : one;
+        if (equals != NULL)
+            *equals = '\0';
+        if (lv_value_parse(d, LV_BYTES_LIT(""), false, given, &value, why) != LV_OK) {
+            lv_config_say(c, true, where, "%s", why);
+            return;
+        }
+        assign_item(c, where, d, name, value.text);
+        text += len + (text[len] == ',');
+    }
+}
+
+void lv_config_assign(struct lv_config *c, const struct lv_where *where,
+                      const struct lv_key_match *key, const char *text)
+{
+    const struct lv_setting *d = key->setting;
+    char why[LV_WHY_MAX], name[2 * LV_CONF_KEY_MAX];
+    struct lv_value value;
+
+    if (lv_setting_is_items(d) && key->name[0] == '\0') {
+        assign_all_items(c, where, d, text);
+    } else if (lv_value_parse(d, key->pattern, key->name[0] == '\0', text, &value, why) != LV_OK) {
+        lv_config_say(c, true, where, "%s", why);
+        return;
+    } else if (key->name[0] != '\0') {
+        if (strpbrk(key->name, "=\n") != NULL)
+            lv_config_say(c, true, where, "a name must not hold '='");
+        else
+            assign_item(c, where, d, key->name, value.text);
+    } else {
+        c->addresses[d - lv_setting_table] = NULL;
+        put(c, d, where, lv_setting_is_text(d) ? lv_config_keep(c, value.text) : NULL, value.number);
+    }
+    if (d->has_effect || where->layer == LV_FROM_COMMAND_LINE)
+        return;
+    if (key->pattern.len != 0)
+        lv_key_write(key->pattern, lv_bytes_str(key->name), name, sizeof(name));
+    else
+        lv_setting_name(d, name, sizeof(name));
+    lv_config_say(c, false, where, "%s is kept, and has no effect yet", name);
+}
+
+void lv_config_assign_key(struct lv_config *c, const struct lv_where *where, const char *key,
+                          const char *value)
+{
+    struct lv_key_match match;
+    bool is_known = lv_key_find(lv_bytes_str(key), &match);
+
+    LV_ASSERT(is_known);
+    lv_config_assign(c, where, &match, value);
+}
+
+/* ---- loading ---- */
+
+static struct lv_config *new_config(void)
+{
+    struct lv_config *c = lv_mem_zalloc(sizeof(*c), LV_TAG_CONFIG);
+
+    if (c != NULL)
+        lv_settings_init(&c->settings);
+    return c;
+}
+
+/* management.tcp.port and .ip are RabbitMQ's two halves of http-listen. */
+static void derive_http(struct lv_config *c)
+{
+    const struct lv_where *port = &c->origins[LV_SETTING_management_port];
+    const struct lv_where *ip = &c->origins[LV_SETTING_management_ip];
+    const struct lv_where *where = port->layer >= ip->layer ? port : ip;
+    const char *host = c->settings.management_ip;
+    char address[128], why[LV_WHY_MAX];
+    struct lv_key_match match;
+    struct lv_value value;
+
+    if (where->layer == LV_FROM_DEFAULT || where->layer < c->origins[LV_SETTING_http_listen].layer ||
+        c->origins[LV_SETTING_http_listen].layer == LV_FROM_COMMAND_LINE)
+        return;
+    (void)snprintf(address, sizeof(address), "%.60s:%u", host[0] != '\0' ? host : "*",
+                   c->settings.management_port);
+    bool is_known = lv_key_find_option(LV_BYTES_LIT("http-listen"), &match);
+    LV_ASSERT(is_known);
+    if (lv_value_parse(match.setting, match.pattern, true, address, &value, why) != LV_OK)
+        lv_config_say(c, true, ip, "%s", why);
+    else
+        put(c, match.setting, where, lv_config_keep(c, value.text), 0);
+}
+
+static enum lv_err finish(struct lv_config *c, struct lv_config **out)
+{
+    c->envp = NULL;
+    if (c->no_memory) {
+        lv_config_free(c);
+        return LV_ENOMEM;
+    }
+    *out = c;
+    return c->has_error ? LV_EINVAL : LV_OK;
+}
+
+/* --config stands on the command line, which is read last: it is looked for first. */
+static const char *config_argument(int argc, char *const *argv)
+{
+    const char *found = NULL;
+
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "--config=", 9) == 0)
+            found = argv[i] + 9;
+        else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+            found = argv[i + 1];
+    }
+    return found;
+}
+
+enum lv_err lv_config_load(const struct lv_config_sources *from, struct lv_config **out)
+{
+    struct lv_config *c = new_config();
+
+    *out = NULL;
+    if (c == NULL)
+        return LV_ENOMEM;
+    c->envp = from->envp;
+    lv_config_read_files(c, config_argument(from->argc, from->argv), from->etc);
+    lv_config_read_environment(c);
+    lv_config_read_arguments(c, from->argc, from->argv);
+    derive_http(c);
+    return finish(c, out);
+}
+
+enum lv_err lv_config_check_file(const char *path, struct lv_config **out)
+{
+    extern char **environ;
+    struct lv_config *c = new_config();
+
+    *out = NULL;
+    if (c == NULL)
+        return LV_ENOMEM;
+    c->envp = environ;
+    lv_config_read_one(c, path);
+    derive_http(c);
+    return finish(c, out);
+}
+
+enum lv_err lv_config_check_text(const char *name, struct lv_bytes text, struct lv_config **out)
+{
+    struct lv_config *c = new_config();
+
+    *out = NULL;
+    if (c == NULL)
+        return LV_ENOMEM;
+    lv_config_read_text(c, name, text);
+    derive_http(c);
+    return finish(c, out);
+}
+
+void lv_config_free(struct lv_config *c)
+{
+    struct lv_text *next;
+
+    if (c == NULL)
+        return;
+    for (struct lv_text *t = c->texts; t != NULL; t = next) {
+        next = t->next;
+        lv_mem_free(t, LV_TAG_CONFIG);
+    }
+    lv_mem_free(c, LV_TAG_CONFIG);
+}
+
+const struct lv_settings *lv_config_settings(const struct lv_config *c)
+{
+    return &c->settings;
+}
+
+const struct lv_config_note *lv_config_note(const struct lv_config *c, size_t i)
+{
+    return i < c->note_count ? &c->notes[i] : NULL;
+}
+
+const char *lv_config_file(const struct lv_config *c, size_t i)
+{
+    return i < c->file_count ? c->files[i] : NULL;
 }

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/time.h"
 
 /* ---- clocks ---- */
@@ -38,5 +39,13 @@ enum lv_err lv_os_mkdir(const char *path) LV_MUST_USE;
 /* Replaces `path` whole: whoever reads it sees the old contents or the new, never a part. Mode 0600 minus umask.
  * LV_EIO with errno: `path` is untouched. */
 enum lv_err lv_os_replace_file(const char *path, struct lv_bytes contents) LV_MUST_USE;
+/* Reads `path` whole into memory that the caller frees with `tag`, a NUL behind it. LV_ENOTFOUND; LV_EFULL: longer than
+ * `max` bytes; LV_ENOMEM; LV_EIO with errno. */
+enum lv_err lv_os_read_file(const char *path, size_t max, enum lv_mem_tag tag, char **out,
+                            size_t *bytes) LV_MUST_USE;
+/* The files that fit the shell pattern, sorted; none is fine. `each` gets a path that is good during the call.
+ * LV_ENOMEM; LV_EIO: a folder could not be read. */
+enum lv_err lv_os_glob(const char *pattern, void (*each)(void *ctx, const char *path),
+                       void *ctx) LV_MUST_USE;
 
 #endif

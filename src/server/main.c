@@ -17,41 +17,146 @@
 #include "proto/amqp091/amqp091.h"
 #include "security/security.h"
 
+#define LISTENERS_MAX 16u
+
 struct server {
-    struct lv_settings settings;
+    const struct lv_settings *settings;
+    struct lv_config *config;
+    struct lv_config_sources sources;
     struct lv_users users;
     struct lv_broker *broker;
     struct lv_loops *loops;
-    struct lv_listener *amqp;
-    uv_signal_t on_term, on_int, on_hup;
+    struct lv_listener *amqp[LISTENERS_MAX];
+    unsigned amqp_count;
+    uv_signal_t on_term, on_int, on_hup, on_usr1;
     enum lv_err (*broker_start)(struct lv_loop *loop);
     int exit_code;
 };
 
 static struct server server; /* the process's one; the main thread's, which runs loop 0 */
 
-/* ---- signals: the first asks clients to go, the second ends at once ---- */
+/* ---- log ---- */
+
+static enum lv_err set_log(void)
+{
+    struct lv_log_config log;
+    char error[512];
+
+    lv_config_log(server.settings, &log);
+    enum lv_err err = lv_log_configure(&log, error, sizeof(error));
+    if (err != LV_OK)
+        fprintf(stderr, "leveretd: %s\n", error);
+    return err;
+}
+
+static unsigned log_notes(const struct lv_config *config)
+{
+    const struct lv_config_note *note;
+    unsigned errors = 0;
+
+    for (size_t i = 0; (note = lv_config_note(config, i)) != NULL; i++) {
+        errors += note->is_error;
+        if (note->is_error)
+            lv_log(CONFIG_ERROR, lv_log_str(note->text));
+        else
+            lv_log(CONFIG_NOTE, lv_log_str(note->text));
+    }
+    return errors;
+}
+
+static void log_files(void)
+{
+    const char *file;
+
+    if (lv_config_file(server.config, 0) == NULL)
+        lv_log(CONFIG_NONE, lv_log_str(server.settings->data_dir),
+               lv_log_str(server.settings->amqp_listen));
+    for (size_t i = 0; (file = lv_config_file(server.config, i)) != NULL; i++)
+        lv_log(CONFIG_FILE, lv_log_str(file));
+}
+
+/* ---- reload ---- */
+
+struct reload {
+    uint64_t changed, need_restart;
+};
+
+static void on_change(void *ctx, const struct lv_config_change *change)
+{
+    struct reload *r = ctx;
+
+    r->changed++;
+    r->need_restart += !change->is_live;
+    lv_log(CONFIG_CHANGED, lv_log_str(change->key), lv_log_str(change->from),
+           lv_log_str(change->to), lv_log_str(change->is_live ? "now" : "after a restart"));
+}
+
+/* What is LIVE changes now; what is not is told each time until it is put back or the broker restarts. */
+static void reload(void)
+{
+    struct reload r = { 0, 0 };
+    struct lv_config *fresh;
+    enum lv_err err = lv_config_reload(server.config, &server.sources, &fresh, on_change, &r);
+
+    unsigned errors = fresh != NULL ? log_notes(fresh) : 1;
+    lv_config_free(fresh);
+    if (err != LV_OK) {
+        lv_log(CONFIG_REFUSED, lv_log_u64(errors));
+        return;
+    }
+    (void)set_log();
+    lv_log(CONFIG_RELOADED, lv_log_u64(r.changed), lv_log_u64(r.need_restart));
+}
+
+/* ---- signals: the first to end asks clients to go, the second ends at once ---- */
+
+static void close_listeners(void)
+{
+    for (unsigned i = 0; i < server.amqp_count; i++)
+        lv_listener_close(server.amqp[i]);
+    server.amqp_count = 0;
+}
 
 static void on_signal(uv_signal_t *handle, int number)
 {
     (void)handle;
     lv_log(STOPPING, lv_log_u64((uint64_t)number), lv_log_u64(lv_broker_sessions(server.broker)));
-    if (server.amqp != NULL)
-        lv_listener_close(server.amqp);
-    server.amqp = NULL;
-    lv_broker_stop(server.broker, server.settings.stop_grace);
+    close_listeners();
+    lv_broker_stop(server.broker, server.settings->stop_grace);
+}
+
+static void on_hup(uv_signal_t *handle, int number)
+{
+    (void)handle, (void)number;
+    lv_log_reopen();
+    reload();
+}
+
+static void on_usr1(uv_signal_t *handle, int number)
+{
+    (void)handle, (void)number;
+    lv_log_reopen();
 }
 
 static enum lv_err watch_signals(struct lv_loop *loop)
 {
-    struct uv_loop_s *uv = lv_loop_uv(loop);
+    const struct {
+        uv_signal_t *handle;
+        uv_signal_cb heard;
+        int number;
+    } watched[] = {
+        { &server.on_term, on_signal, SIGTERM },
+        { &server.on_int, on_signal, SIGINT },
+        { &server.on_hup, on_hup, SIGHUP },
+        { &server.on_usr1, on_usr1, SIGUSR1 },
+    };
 
-    if (uv_signal_init(uv, &server.on_term) != 0 || uv_signal_init(uv, &server.on_int) != 0 ||
-        uv_signal_start(&server.on_term, on_signal, SIGTERM) != 0 ||
-        uv_signal_start(&server.on_int, on_signal, SIGINT) != 0)
-        return LV_EIO;
-    uv_unref((uv_handle_t *)&server.on_term);
-    uv_unref((uv_handle_t *)&server.on_int);
+    for (size_t i = 0; i < LV_ARRAY_LEN(watched); i++) {
+        if (uv_signal_init(lv_loop_uv(loop), watched[i].handle) != 0 ||
+            uv_signal_start(watched[i].handle, watched[i].heard, watched[i].number) != 0)
+            return LV_EIO;
+        uv_unref((uv_handle_t *)watched[i].handle);
+    }
     return LV_OK;
 }
 
@@ -63,48 +168,90 @@ static void accepted(struct lv_loop *loop, int fd, void *ctx)
     lv_broker_place(server.broker, fd, lv_amqp_accept);
 }
 
-/* FILE, once everything answers: {"pid":N,"amqp":["ADDR:PORT"],"http":[]} */
-static enum lv_err write_ready_file(const char *path, const char *amqp)
+/* "*:PORT" is every address of both families, or of IPv4 where there is no other. */
+static enum lv_err listen_on(struct lv_loop *loop, const char *address, struct lv_listener **out)
 {
-    char text[256];
-    int n = snprintf(text, sizeof(text), "{\"pid\":%ld,\"amqp\":[\"%s\"],\"http\":[]}\n",
-                     (long)getpid(), amqp);
+    char one[LV_ADDR_MAX + 8];
+    enum lv_err err;
 
-    return lv_os_replace_file(path, lv_bytes(text, (size_t)n));
+    if (address[0] != '*')
+        return lv_listen(loop, address, accepted, NULL, out);
+    (void)snprintf(one, sizeof(one), "[::]%s", address + 1);
+    err = lv_listen(loop, one, accepted, NULL, out);
+    if (err != LV_EIO || (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL))
+        return err;
+    (void)snprintf(one, sizeof(one), "0.0.0.0%s", address + 1);
+    return lv_listen(loop, one, accepted, NULL, out);
 }
 
-static void say_ready(const char *amqp)
+static enum lv_err listen_all(struct lv_loop *loop)
 {
-    printf("  amqp  %s\n", amqp);
-    if (strcmp(server.settings.http_listen, "none") != 0)
+    const char *at = server.settings->amqp_listen;
+    char address[LV_ADDR_MAX];
+
+    while (lv_listen_next(&at, address, sizeof(address))) {
+        enum lv_err err = server.amqp_count == LISTENERS_MAX
+                              ? LV_EFULL
+                              : listen_on(loop, address, &server.amqp[server.amqp_count]);
+        if (err != LV_OK) {
+            fprintf(stderr, "leveretd: cannot listen on %s: %s\n", address,
+                    err == LV_EINVAL  ? "not an address of the form ADDR:PORT"
+                    : err == LV_EFULL ? "too many listeners"
+                                      : strerror(errno));
+            server.exit_code = err == LV_EIO ? EX_UNAVAILABLE : EX_USAGE;
+            return err;
+        }
+        lv_listener_address(server.amqp[server.amqp_count++], address);
+        lv_log(LISTENING, lv_log_str("amqp"), lv_log_str(address));
+    }
+    return LV_OK;
+}
+
+/* FILE, once everything answers: {"pid":N,"amqp":["ADDR:PORT",...],"http":[]} */
+static enum lv_err write_ready_file(const char *path)
+{
+    char text[LISTENERS_MAX * (LV_ADDR_MAX + 3) + 64], address[LV_ADDR_MAX];
+    size_t used = (size_t)snprintf(text, sizeof(text), "{\"pid\":%ld,\"amqp\":[", (long)getpid());
+
+    for (unsigned i = 0; i < server.amqp_count; i++) {
+        lv_listener_address(server.amqp[i], address);
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s\"%s\"", i == 0 ? "" : ",",
+                                 address);
+    }
+    used += (size_t)snprintf(text + used, sizeof(text) - used, "],\"http\":[]}\n");
+    return lv_os_replace_file(path, lv_bytes(text, used));
+}
+
+static void say_ready(void)
+{
+    char address[LV_ADDR_MAX];
+
+    for (unsigned i = 0; i < server.amqp_count; i++) {
+        lv_listener_address(server.amqp[i], address);
+        printf("  amqp  %s\n", address);
+    }
+    if (strcmp(server.settings->http_listen, "none") != 0)
         printf("  http  not served by this version\n");
-    printf("  data  %s\nServer startup complete; 0 plugins started.\n", server.settings.data_dir);
+    printf("  data  %s\nServer startup complete; 0 plugins started.\n", server.settings->data_dir);
     fflush(stdout);
+    lv_log(STARTED);
 }
 
 static enum lv_err serve(struct lv_loop *loop)
 {
-    const struct lv_settings *settings = &server.settings;
-    char address[LV_ADDR_MAX];
+    const char *ready_file = server.settings->ready_file;
     enum lv_err err = watch_signals(loop);
 
+    if (err == LV_OK)
+        err = listen_all(loop);
     if (err != LV_OK)
         return err;
-    err = lv_listen(loop, settings->amqp_listen, accepted, NULL, &server.amqp);
-    if (err != LV_OK) {
-        fprintf(stderr, "leveretd: cannot listen on %s: %s\n", settings->amqp_listen,
-                err == LV_EINVAL ? "not an address of the form ADDR:PORT" : strerror(errno));
-        server.exit_code = err == LV_EINVAL ? EX_USAGE : EX_UNAVAILABLE;
-        return err;
-    }
-    lv_listener_address(server.amqp, address);
-    if (settings->ready_file[0] != '\0' && write_ready_file(settings->ready_file, address) != LV_OK) {
-        fprintf(stderr, "leveretd: cannot write %s: %s\n", settings->ready_file, strerror(errno));
+    if (ready_file[0] != '\0' && write_ready_file(ready_file) != LV_OK) {
+        fprintf(stderr, "leveretd: cannot write %s: %s\n", ready_file, strerror(errno));
         server.exit_code = EX_CANTCREAT;
         return LV_EIO;
     }
-    lv_log(LISTENING, lv_log_str("amqp"), lv_log_str(address));
-    say_ready(address);
+    say_ready();
     return LV_OK;
 }
 
@@ -118,17 +265,18 @@ static enum lv_err loop_start(struct lv_loop *loop)
 
 /* ---- boot ---- */
 
-static int usage(FILE *out)
+static int usage(void)
 {
-    char help[4096];
+    static char help[16384];
 
     lv_settings_help(help, sizeof(help));
-    fprintf(
-        out,
-        "leveretd: a message broker that RabbitMQ clients use unchanged\n\n"
-        "Usage: leveretd [--OPTION VALUE]...\n\n%s  %-32s print this\n  %-32s print the version\n",
-        help, "--help", "--version");
-    return out == stdout ? EX_OK : EX_USAGE;
+    printf("leveretd: a message broker that RabbitMQ clients use unchanged\n\n"
+           "Usage: leveretd [--OPTION VALUE]...\n\n%s  %-32s check the configuration and end\n"
+           "  %-32s print this\n  %-32s print the version\n\n"
+           "Any key of the configuration file is an option too: --log.console.level info.\n"
+           "All of them: leveret config list; one of them: leveret config explain KEY.\n",
+           help, "--check", "--help", "--version");
+    return EX_OK;
 }
 
 static int fail(const char *what, const char *why, int code)
@@ -137,23 +285,36 @@ static int fail(const char *what, const char *why, int code)
     return code;
 }
 
+/* The data directory, and the log's within it. */
+static bool make_folders(char *wrong, size_t cap)
+{
+    (void)snprintf(wrong, cap, "%s", server.settings->data_dir);
+    if (lv_os_mkdir(wrong) != LV_OK)
+        return false;
+    if (server.settings->log_dir[0] != '\0')
+        (void)snprintf(wrong, cap, "%s", server.settings->log_dir);
+    else
+        (void)snprintf(wrong, cap, "%s/log", server.settings->data_dir);
+    return strcmp(server.settings->log_file, "false") == 0 ||
+           strchr(server.settings->log_file, '/') != NULL || lv_os_mkdir(wrong) == LV_OK;
+}
+
 static int boot(void)
 {
-    struct lv_loops_config config = { .count = server.settings.loops };
-    enum lv_log_level level;
+    struct lv_loops_config config = { .count = server.settings->loops };
+    char folder[4096];
     uint64_t seed;
 
-    if (!lv_log_level_parse(server.settings.log_level, &level))
-        return fail("--log-level", "debug, info, notice, warning or error", EX_USAGE);
-    lv_log_set_level(level);
-    if (lv_os_mkdir(server.settings.data_dir) != LV_OK)
-        return fail(server.settings.data_dir, strerror(errno), EX_CANTCREAT);
+    if (!make_folders(folder, sizeof(folder)))
+        return fail(folder, strerror(errno), EX_CANTCREAT);
+    if (set_log() != LV_OK)
+        return EX_CANTCREAT;
     if (lv_os_random(&seed, sizeof(seed)) != LV_OK ||
-        lv_users_init(&server.users, &server.settings) != LV_OK)
+        lv_users_init(&server.users, server.settings) != LV_OK)
         return fail("no randomness", strerror(errno), EX_OSERR);
     lv_hash_seed(seed);
     lv_amqp_init(&server.users);
-    if (lv_broker_new(&server.settings, &server.broker) != LV_OK)
+    if (lv_broker_new(server.settings, &server.broker) != LV_OK)
         return fail("start", "out of memory", EX_OSERR);
     lv_broker_hook(server.broker, &config);
     server.broker_start = config.start;
@@ -163,6 +324,8 @@ static int boot(void)
         return fail("start", strerror(errno), EX_OSERR);
     lv_log(STARTING, lv_log_str(LV_VERSION), lv_log_u64((uint64_t)getpid()),
            lv_log_u64(lv_loops_count(server.loops)));
+    log_files();
+    (void)log_notes(server.config);
     if (lv_loops_run(server.loops) != LV_OK && server.exit_code == EX_OK)
         server.exit_code = fail("loops", strerror(errno), EX_OSERR);
     lv_broker_free(server.broker);
@@ -171,23 +334,60 @@ static int boot(void)
     return server.exit_code;
 }
 
+/* Prints what there is to say about the configuration; the exit code that it calls for. */
+static int tell_notes(bool errors_only)
+{
+    const struct lv_config_note *note;
+    int code = EX_OK;
+
+    for (size_t i = 0; (note = lv_config_note(server.config, i)) != NULL; i++) {
+        if (note->is_error && code != EX_USAGE)
+            code = note->is_usage ? EX_USAGE : EX_CONFIG;
+        if (note->is_error || !errors_only)
+            fprintf(stderr, "leveretd: %s%s\n", note->is_error ? "" : "notice: ", note->text);
+    }
+    if (code == EX_USAGE)
+        fprintf(stderr, "leveretd: see leveretd --help\n");
+    return code;
+}
+
+static int check(void)
+{
+    size_t files = 0;
+    int code = tell_notes(false);
+
+    if (code != EX_OK)
+        return code;
+    for (const char *file; (file = lv_config_file(server.config, files)) != NULL; files++)
+        printf("%s\n", file);
+    printf("configuration is good (%zu file%s read)\n", files, files == 1 ? "" : "s");
+    return EX_OK;
+}
+
 int main(int argc, char **argv)
 {
-    char error[256];
+    bool is_check = false;
+    int kept = 1;
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0)
-            return usage(stdout);
+            return usage();
         if (strcmp(argv[i], "--version") == 0) {
             printf("leveretd %s\n", LV_VERSION);
             return EX_OK;
         }
+        if (strcmp(argv[i], "--check") == 0)
+            is_check = true;
+        else
+            argv[kept++] = argv[i];
     }
     signal(SIGPIPE, SIG_IGN);
-    lv_settings_init(&server.settings);
-    if (lv_settings_parse(&server.settings, argc, argv, error, sizeof(error)) != LV_OK) {
-        fprintf(stderr, "leveretd: %s\n", error);
-        return usage(stderr);
-    }
-    return boot();
+    server.sources = (struct lv_config_sources){ kept, argv, environ, lv_config_etc };
+    enum lv_err err = lv_config_load(&server.sources, &server.config);
+    if (err == LV_ENOMEM)
+        return fail("start", "out of memory", EX_OSERR);
+    server.settings = lv_config_settings(server.config);
+    int code = is_check ? check() : err != LV_OK ? tell_notes(true) : boot();
+    lv_config_free(server.config);
+    return code;
 }

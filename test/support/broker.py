@@ -37,7 +37,7 @@ class Leveret(ServerProcess):
         return os.path.join(self.dir, "ready.json")
 
     def _command(self):
-        return [leveretd_path(), "--data-dir", os.path.join(self.dir, "data"),
+        return [leveretd_path(), "--config", "none", "--data-dir", os.path.join(self.dir, "data"),
                 "--amqp-listen", self.amqp_listen, "--http-listen", self.http_listen,
                 "--ready-file", self.ready_path, *self.args]
 

@@ -21,6 +21,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     { "bench", "put load on an AMQP 0-9-1 broker and measure it", lv_command_bench },
+    { "config", "explain, list and check the settings of leveretd", lv_command_config },
     { "help", "this page", show_help },
     { "version", "the version of this program", show_version },
 };

@@ -56,6 +56,7 @@ struct lv_amqp_conn {
     bool sent_heartbeat;
     uint64_t heard, said; /* conn.bytes_in, bytes_out at the last heartbeat check */
     struct lv_bytes user; /* own memory */
+    struct lv_bytes name; /* "PEER -> LOCAL", as RabbitMQ names connections; own memory, empty without */
 };
 
 /* ---- channel ---- */

@@ -1,4 +1,5 @@
 /* A connection: its frames in, its frames out, its heartbeat, its end. */
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -265,9 +266,7 @@ static void heartbeat_tick(struct lv_loop *loop, struct lv_timer *t)
         ac->heartbeats_missed = is_silent ? (uint8_t)(ac->heartbeats_missed + 1) : 0;
         ac->heard = c->bytes_in;
         if (ac->heartbeats_missed == 2) {
-            char peer[LV_ADDR_MAX];
-            lv_conn_peer(c, peer);
-            lv_log(HEARTBEAT_MISSED, lv_log_str(peer), lv_log_u64(ac->heartbeat));
+            lv_log(HEARTBEAT_MISSED, lv_log_bytes(ac->name), lv_log_u64(ac->heartbeat));
             lv_conn_close(c, 0);
             return;
         }
@@ -332,7 +331,7 @@ static void leave_go_on(struct lv_session *s, struct lv_call *call)
     if (!lv_session_drop_exclusive(s, leave_go_on) || ac->state != LV_AMQP_LEAVING)
         return;
     LV_AMQP_SEND(ac, 0, connection_close_ok, );
-    lv_log(CONN_CLOSED, lv_log_u64(ac->s.id));
+    lv_log(CONN_CLOSED, lv_log_u64(ac->s.id), lv_log_bytes(ac->name), lv_log_bytes(ac->user));
     ac->state = LV_AMQP_CLOSING;
     lv_amqp_hang_up(ac);
 }
@@ -362,7 +361,8 @@ static void conn_closed(struct lv_conn *c, enum lv_err why)
 
     lv_timer_stop(&ac->timer);
     if (ac->state == LV_AMQP_RUNNING)
-        lv_log(CONN_LOST, lv_log_u64(ac->s.id), lv_log_str(lv_err_text(why)));
+        lv_log(CONN_LOST, lv_log_u64(ac->s.id), lv_log_bytes(ac->name), lv_log_bytes(ac->user),
+               lv_log_str(lv_err_text(why)));
     lv_session_end(&ac->s);
 }
 
@@ -413,6 +413,7 @@ static void session_gone(struct lv_session *s)
     lv_list_remove(&ac->turn_end.link);
     lv_timer_stop(&ac->timer);
     lv_mem_free((void *)(uintptr_t)ac->user.ptr, LV_TAG_CONN);
+    lv_mem_free((void *)(uintptr_t)ac->name.ptr, LV_TAG_CONN);
     lv_mem_free(ac->chans, LV_TAG_CONN);
     lv_mem_free(ac, LV_TAG_CONN);
 }
@@ -440,12 +441,23 @@ static const struct lv_conn_ops conn_ops = {
 static void handshake_late(struct lv_loop *loop, struct lv_timer *t)
 {
     struct lv_amqp_conn *ac = LV_CONTAINER_OF(t, struct lv_amqp_conn, timer);
-    char peer[LV_ADDR_MAX];
 
     (void)loop;
-    lv_conn_peer(&ac->s.conn, peer);
-    lv_log(HANDSHAKE_TIMEOUT, lv_log_str(peer));
+    lv_log(HANDSHAKE_TIMEOUT, lv_log_bytes(ac->name));
     lv_conn_close(&ac->s.conn, 0);
+}
+
+/* Taken while the peer is there: when it has gone, nobody can tell who it was. */
+static void take_name(struct lv_amqp_conn *ac)
+{
+    char peer[LV_ADDR_MAX], local[LV_ADDR_MAX], name[2 * LV_ADDR_MAX + 4];
+
+    lv_conn_peer(&ac->s.conn, peer);
+    lv_conn_local(&ac->s.conn, local);
+    int n = snprintf(name, sizeof(name), "%s -> %s", peer, local);
+    ac->name.ptr = lv_mem_dup(name, (size_t)n, LV_TAG_CONN);
+    ac->name.len = ac->name.ptr != NULL ? (size_t)n : 0;
+    lv_log(CONN_ACCEPTED, lv_log_u64(ac->s.id), lv_log_bytes(ac->name));
 }
 
 void lv_amqp_accept(struct lv_shard *shard, int fd)
@@ -457,6 +469,7 @@ void lv_amqp_accept(struct lv_shard *shard, int fd)
         close(fd);
         return;
     }
+    take_name(ac);
     ac->payload_max = LV_FRAME_INITIAL_MAX;
     lv_list_init(&ac->to_confirm);
     lv_list_init(&ac->turn_end.link);

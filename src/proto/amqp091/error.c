@@ -62,15 +62,15 @@ static void go_silent(struct lv_amqp_conn *ac)
 
 static void conn_close(struct lv_amqp_conn *ac, uint16_t code, uint32_t method, const char *text)
 {
-    char buf[1024], peer[LV_ADDR_MAX];
+    char buf[1024];
     const struct reply_code *rc = find_code(code);
     struct lv_bytes reply = reply_text(rc, text, buf);
     enum lv_amqp_conn_state was = (enum lv_amqp_conn_state)ac->state;
 
     if (was == LV_AMQP_CLOSING || was == LV_AMQP_SILENT || was == LV_AMQP_LEAVING || ac->s.is_dying)
         return;
-    lv_conn_peer(&ac->s.conn, peer);
-    lv_log(CONN_ERROR, lv_log_str(peer), lv_log_u64(code), lv_log_bytes(reply));
+    lv_log(CONN_ERROR, lv_log_u64(ac->s.id), lv_log_bytes(ac->name), lv_log_bytes(ac->user),
+           lv_log_u64(code), lv_log_bytes(reply));
     bool is_trusted = was == LV_AMQP_RUNNING || was == LV_AMQP_OPENING || code == 320 ||
                       code == 530 ||
                       (code == 403 && (ac->caps & LV_AMQP_CAP_AUTH_FAILURE_CLOSE) != 0);
@@ -105,7 +105,7 @@ static void raise_error(struct lv_amqp_chan *ch, uint16_t code, const char *text
 {
     struct lv_amqp_conn *ac = ch->conn;
     const struct reply_code *rc = find_code(code);
-    char buf[1024], peer[LV_ADDR_MAX];
+    char buf[1024];
 
     if (!rc->is_soft) {
         conn_close(ac, code, ch->method, text);
@@ -114,9 +114,8 @@ static void raise_error(struct lv_amqp_chan *ch, uint16_t code, const char *text
     if (ch->state == LV_AMQP_CHAN_CLOSING || ac->state != LV_AMQP_RUNNING || ac->s.is_dying)
         return; /* nobody listens any more */
     struct lv_bytes reply = reply_text(rc, text, buf);
-    lv_conn_peer(&ac->s.conn, peer);
-    lv_log(CHANNEL_ERROR, lv_log_str(peer), lv_log_u64(ch->number), lv_log_u64(code),
-           lv_log_bytes(reply));
+    lv_log(CHANNEL_ERROR, lv_log_u64(ac->s.id), lv_log_bytes(ac->name), lv_log_bytes(ac->user),
+           lv_log_u64(ch->number), lv_log_u64(code), lv_log_bytes(reply));
     lv_amqp_confirm_flush(ch);
     lv_amqp_chan_leave(ch);
     ch->state = LV_AMQP_CHAN_CLOSING;

@@ -77,9 +77,7 @@ size_t lv_amqp_hello(struct lv_amqp_conn *ac, struct lv_bytes in)
         return 0;
     bool is_old = memcmp(in.ptr, old, sizeof(old)) == 0;
     if (!is_old && memcmp(in.ptr, ours, sizeof(ours)) != 0) {
-        char peer[LV_ADDR_MAX];
-        lv_conn_peer(&ac->s.conn, peer);
-        lv_log(BAD_HEADER, lv_log_str(peer), lv_log_bytes(lv_bytes(in.ptr, sizeof(ours))));
+        lv_log(BAD_HEADER, lv_log_bytes(ac->name), lv_log_bytes(lv_bytes(in.ptr, sizeof(ours))));
         lv_conn_write(&ac->s.conn,
                       lv_bytes(answers_with_ours(in.ptr) ? ours : amqp10, sizeof(ours)));
         lv_amqp_hang_up(ac);
@@ -121,10 +119,7 @@ static uint8_t client_caps(struct lv_bytes properties)
 static void refuse_login(struct lv_amqp_conn *ac, struct lv_bytes mechanism, struct lv_bytes name,
                          enum lv_login login)
 {
-    char peer[LV_ADDR_MAX];
-
-    lv_conn_peer(&ac->s.conn, peer);
-    lv_log(LOGIN_REFUSED, lv_log_str(peer), lv_log_bytes(name),
+    lv_log(LOGIN_REFUSED, lv_log_bytes(ac->name), lv_log_bytes(mechanism), lv_log_bytes(name),
            lv_log_str(login == LV_LOGIN_LOOPBACK_ONLY ? "user can only connect via localhost"
                                                       : "invalid credentials"));
     lv_amqp_conn_error(
@@ -236,8 +231,6 @@ static void tune_ok(struct lv_amqp_conn *ac, const struct lv_amqp_connection_tun
 
 static void open(struct lv_amqp_conn *ac, const struct lv_amqp_connection_open *m)
 {
-    char peer[LV_ADDR_MAX];
-
     if (!lv_session_enter(&ac->s, m->virtual_host)) {
         lv_amqp_conn_error(ac, 530, LV_AMQP_CONNECTION_OPEN, "vhost %.*s not found",
                            LV_BYTES_FMT(m->virtual_host));
@@ -246,8 +239,7 @@ static void open(struct lv_amqp_conn *ac, const struct lv_amqp_connection_open *
     ac->state = LV_AMQP_RUNNING;
     LV_AMQP_SEND(ac, 0, connection_open_ok, .reserved_1 = LV_BYTES_LIT(""));
     lv_amqp_start_heartbeat(ac);
-    lv_conn_peer(&ac->s.conn, peer);
-    lv_log(CONN_OPENED, lv_log_u64(ac->s.id), lv_log_str(peer), lv_log_bytes(ac->user),
+    lv_log(CONN_OPENED, lv_log_u64(ac->s.id), lv_log_bytes(ac->name), lv_log_bytes(ac->user),
            lv_log_bytes(m->virtual_host));
 }
 
