@@ -66,8 +66,9 @@ static bool take_char(struct cutter *c, uint8_t *out)
 {
     const uint8_t *p = c->in.at;
     size_t left = lv_rd_left(&c->in);
+    bool is_special = left != 0 && *p != 0 && strchr("^$.[]|()?*+{}", *p) != NULL;
 
-    if (left == 0 || (*p != '\\' && memchr("^$.[]|()?*+{}", *p, 13) != NULL))
+    if (left == 0 || is_special)
         return false;
     if (*p != '\\') {
         *out = *p;

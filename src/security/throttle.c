@@ -53,13 +53,15 @@ static struct cell *cell_of(struct lv_throttle *t, struct lv_bytes address, bool
     struct lv_bytes network = network_of(address);
     struct cell *set = t->cells[lv_hash(network, 0) % SETS], *oldest = &set[0];
 
+    if (network.len == 0) /* a local socket */
+        return NULL;
     for (size_t i = 0; i < WAYS; i++) {
         if (set[i].len == network.len && memcmp(set[i].address, network.ptr, network.len) == 0)
             return &set[i];
         if (set[i].len == 0 || (oldest->len != 0 && set[i].last < oldest->last))
             oldest = &set[i];
     }
-    if (!make || network.len == 0)
+    if (!make)
         return NULL;
     *oldest = (struct cell){ .len = (uint8_t)network.len, .next = now, .last = now };
     memcpy(oldest->address, network.ptr, network.len);

@@ -331,8 +331,7 @@ void lv_login_text(enum lv_login login, struct lv_bytes user, char *out, size_t 
         [LV_LOGIN_OK] = " - authenticated",
         [LV_LOGIN_REFUSED] = " - invalid credentials",
         [LV_LOGIN_LOOPBACK_ONLY] = " can only connect via localhost",
-        [LV_LOGIN_BLANK] = " attempted to log in with a blank password, which is prohibited by the "
-                           "internal authN backend",
+        [LV_LOGIN_BLANK] = " attempted to log in with a blank password",
         [LV_LOGIN_FAILED] = " - could not be verified now",
     };
 

@@ -11,12 +11,11 @@ static size_t random_text(struct lv_rng *r, char *out, size_t max, const char *c
     size_t used = 0;
 
     for (uint32_t n = lv_rng_below(r, 7); n > 0; n--) {
-        const char *word = words[lv_rng_below(r, (uint32_t)count)];
-        size_t len = strlen(word);
-        if (used + len > max)
+        struct lv_bytes word = lv_bytes_str(words[lv_rng_below(r, (uint32_t)count)]);
+        if (used + word.len > max)
             break;
-        memcpy(out + used, word, len);
-        used += len;
+        memcpy(out + used, word.ptr, word.len);
+        used += word.len;
     }
     return used;
 }

@@ -374,8 +374,10 @@ LV_TEST(a_change_empties_the_cache)
     CHECK(!lv_check(&p, &cache, LV_THING_QUEUE, str("q"), LV_READ));
     CHECK(lv_check(&p, &cache, LV_THING_QUEUE, str("q"), LV_WRITE));
     CHECK(lv_check(&p, &cache, LV_THING_QUEUE, str("z"), LV_READ));
-    for (char c = 'a'; c < 'z'; c++) /* more than it holds */
-        CHECK(!lv_check(&p, &cache, LV_THING_QUEUE, lv_bytes(&c, 1), LV_READ));
+    for (int c = 'a'; c < 'z'; c++) { /* more than it holds */
+        uint8_t name = (uint8_t)c;
+        CHECK(!lv_check(&p, &cache, LV_THING_QUEUE, lv_bytes(&name, 1), LV_READ));
+    }
     lv_check_cache_fini(&cache);
     lv_pass_fini(&p);
     world_close();
