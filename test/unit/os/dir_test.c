@@ -301,8 +301,8 @@ LV_TEST(every_name_is_listed_once)
 
     CHECK_EQ(lv_dir_list(d, note, &n), LV_OK);
     CHECK_EQ(n.count, 0);
-    for (char c = '0'; c <= '9'; c++)
-        lv_file_close(create(d, (char[]){ c, '\0' }));
+    for (int c = '0'; c <= '9'; c++)
+        lv_file_close(create(d, (char[]){ (char)c, '\0' }));
     CHECK_EQ(lv_dir_list(d, note, &n), LV_OK);
     CHECK_EQ(n.count, 10);
     CHECK_EQ(n.seen, 0x3ff);

@@ -422,7 +422,7 @@ LV_TEST(it_stops_where_told)
         ok = lv_dir_open_file(sim_dir_door(sim), "a", LV_FILE_WRITE | LV_FILE_CREATE, &f) ==
              LV_OK;                        /* 1 */
         for (unsigned c = 0; c < 4; c++) { /* operations 2 3 (4: directory), 5 6, 7 8, 9 10 */
-            struct lv_bytes part = lv_bytes("abcd" + c, 1);
+            struct lv_bytes part = lv_bytes(&"abcd"[c], 1);
             ok = ok && lv_file_write(f, c, &part, 1) == LV_OK && lv_file_sync(f) == LV_OK;
             if (c == 0)
                 ok = ok && lv_dir_sync(sim_dir_door(sim)) == LV_OK;
