@@ -6,6 +6,7 @@ DATA   ?= build/data
 AMQP   ?= 0.0.0.0:5672
 HTTP   ?= 0.0.0.0:15672
 SECONDS ?= 300
+KILLS  ?= 5000
 
 setup = scripts/setup.sh
 tally = scripts/tally.py
@@ -46,6 +47,10 @@ fuzz: ## every fuzz target for SECONDS (300); inputs that reach new code are kep
 	@$(tally) --fuzz-seconds $(SECONDS) fuzz
 	@scripts/keep-corpus.sh
 
+crash: ## kill the broker under load KILLS (5000) times, and judge what its clients saw
+	@$(setup) build test
+	@LV_CRASH_ITERATIONS=$(KILLS) $(tally) crash
+
 cover: ## lines reached by the tests: build/coverage/report/index.html
 	@$(setup) build test cover
 	@$(tally) cover
@@ -63,4 +68,4 @@ clean: ## remove everything that was built or downloaded
 help: ## this list
 	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
-.PHONY: build run check interop lint fmt gen asan tsan fuzz cover bench install clean help
+.PHONY: build run check interop lint fmt gen asan tsan fuzz crash cover bench install clean help

@@ -10,6 +10,7 @@ pkg_check_modules(crypto REQUIRED IMPORTED_TARGET libcrypto>=3.0)
 pkg_check_modules(pcre2  REQUIRED IMPORTED_TARGET libpcre2-8>=10.42)
 pkg_check_modules(argon2 REQUIRED IMPORTED_TARGET libargon2)
 pkg_check_modules(cmocka IMPORTED_TARGET cmocka)
+pkg_check_modules(rabbitmq IMPORTED_TARGET librabbitmq>=0.11)
 
 include(CheckIncludeFile)
 check_include_file(uthash.h LV_HAVE_UTHASH)

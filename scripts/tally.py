@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the steps of one or more goals and adds up what they say.
 
-    scripts/tally.py [--fuzz-seconds N] GOAL...      check interop lint asan tsan fuzz cover
+    scripts/tally.py [--fuzz-seconds N] GOAL...      check interop lint asan tsan fuzz crash cover
 
 A step named by several goals runs once. Its output goes to build/log/<step>.log and is shown when
 it fails. The last line is always "N passed, N failed"; the exit code is 1 unless nothing failed.
@@ -208,6 +208,7 @@ def goals(fuzz_seconds):
                   "wire": pytest("wire"), "examples": pytest("examples"), "docs": pytest("docs"),
                   "bench": pytest("bench"), **interop, "diff": pytest("diff")},
         "interop": {**release, **interop, "interop-slow": pytest("interop", slow=True)},
+        "crash": {**release, "crash": pytest("crash")},
         "asan": sanitized("asan"),
         "tsan": sanitized("tsan"),
         "fuzz": {"fuzz-build": build_fuzzers, "fuzz": fuzz(fuzz_seconds)},

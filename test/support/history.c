@@ -43,11 +43,18 @@ struct stream {
     uint64_t number;
 };
 
+enum { ABSENT, PRESENT, IN_DOUBT };
+
 struct name {
     struct lv_bytes text;
     uint32_t *queues; /* of an exchange */
     uint32_t queue_count;
-    enum { ABSENT, PRESENT, IN_DOUBT } state;
+    int state; /* ABSENT, PRESENT or IN_DOUBT */
+};
+
+struct mark {
+    uint64_t t;
+    bool is_end;
 };
 
 struct text {
@@ -59,6 +66,8 @@ struct text {
 struct history {
     struct text *texts;
     size_t text_count;
+    struct mark *marks; /* of the broker's lives, by time once sorted */
+    size_t mark_count;
     struct name *names;
     uint32_t *name_slots; /* index + 1 */
     size_t name_count, name_cap;
@@ -104,7 +113,7 @@ static struct message *message_of(struct history *h, uint32_t queue, uint64_t id
     struct message *m = message_slot(h->messages, h->message_cap, queue, id);
     if (!m->is_used) {
         *m = (struct message){ .id = id, .queue = queue, .is_used = true };
-        m->first_t = m->fresh_t = m->stable_t = NEVER;
+        m->first_t = m->stable_t = NEVER;
         h->message_count++;
     }
     return m;
@@ -170,7 +179,7 @@ static uint32_t name_of(struct history *h, struct lv_bytes text)
 
 /* ---- lines ---- */
 
-#define OPS(X) X(route) X(pub) X(get) X(drain) X(ack) X(declare) X(delete) X(exists)
+#define OPS(X) X(route) X(life) X(pub) X(get) X(drain) X(ack) X(declare) X(delete) X(exists)
 #define RESULTS(X) X(ok) X(fail) X(unknown) X(again) X(bad)
 
 enum op {
@@ -305,6 +314,36 @@ static void route(struct history *h, const struct line *l)
     n->queues[n->queue_count++] = queue;
 }
 
+static void lived(struct history *h, const struct line *l)
+{
+    h->marks = realloc(h->marks, (h->mark_count + 1) * sizeof(struct mark));
+    if (h->marks == NULL)
+        abort();
+    h->marks[h->mark_count++] = (struct mark){ l->t, l->result == RESULT_fail };
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct mark *x = a, *y = b;
+
+    return (x->t > y->t) - (x->t < y->t);
+}
+
+/* Read while the broker was being ended: from a buffer, perhaps behind what others have got since. */
+static bool is_late(const struct history *h, uint64_t t)
+{
+    size_t low = 0, high = h->mark_count;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (h->marks[middle].t <= t)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 && h->marks[low - 1].is_end;
+}
+
 static void published(struct history *h, const struct line *l)
 {
     uint32_t to = name_of(h, l->name), self[] = { to };
@@ -342,10 +381,11 @@ static void delivered(struct history *h, const struct line *l)
         return;
     }
     m->first_t = LV_MIN(m->first_t, l->t);
-    m->last_t = LV_MAX(m->last_t, l->t);
-    if (l->result == RESULT_ok) {
-        m->fresh++;
-        m->fresh_t = LV_MIN(m->fresh_t, l->t);
+    m->fresh += l->result == RESULT_ok;
+    if (!is_late(h, l->t)) {
+        m->last_t = LV_MAX(m->last_t, l->t);
+        if (l->result == RESULT_ok)
+            m->fresh_t = l->t;
     }
     /* What comes again takes its old place among what waits, not among what was seen. */
     if (l->result == RESULT_ok || l->op == OP_drain)
@@ -370,7 +410,7 @@ static void changed(struct history *h, const struct line *l)
     h->verdict.topology++;
     if (l->result == RESULT_ok)
         n->state = wanted;
-    else if (l->result == RESULT_unknown && (int)n->state != wanted)
+    else if (l->result == RESULT_unknown && n->state != wanted)
         n->state = IN_DOUBT;
 }
 
@@ -381,7 +421,7 @@ static void looked_up(struct history *h, const struct line *l)
     int seen = l->result == RESULT_ok ? PRESENT : ABSENT;
 
     h->verdict.topology++;
-    if (n->state != IN_DOUBT && (int)n->state != seen)
+    if (n->state != IN_DOUBT && n->state != seen)
         fault_at(h, seen == PRESENT ? HISTORY_ghost : HISTORY_forgotten, l);
     n->state = seen;
 }
@@ -392,6 +432,10 @@ static void take(struct history *h, const struct line *l, unsigned pass)
     case OP_route:
         if (pass == 0)
             route(h, l);
+        return;
+    case OP_life:
+        if (pass == 0)
+            lived(h, l);
         return;
     case OP_pub:
         if (pass == 1)
@@ -445,9 +489,12 @@ bool history_check(struct history *h, FILE *out, unsigned told_max, struct histo
 {
     h->out = out;
     h->told_left = told_max;
-    for (unsigned pass = 0; pass < 3; pass++)
+    for (unsigned pass = 0; pass < 3; pass++) {
         for (size_t i = 0; i < h->text_count; i++)
             read_text(h, &h->texts[i], pass);
+        if (pass == 0 && h->mark_count > 0)
+            qsort(h->marks, h->mark_count, sizeof(struct mark), by_time);
+    }
     for (size_t i = 0; i < h->message_cap; i++)
         if (h->messages[i].is_used)
             judge(h, &h->messages[i]);
@@ -471,6 +518,7 @@ void history_free(struct history *h)
     for (size_t i = 0; i < h->name_count; i++)
         free(h->names[i].queues);
     free(h->texts);
+    free(h->marks);
     free(h->names);
     free(h->name_slots);
     free(h->messages);

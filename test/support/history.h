@@ -9,6 +9,8 @@
  *
  *   op       name        result
  *   route    exchange    ok: what is published there goes to the queue named in the place of the id. Holds for the whole run
+ *   life     any         ok: a broker is about to start; fail: it is about to be ended. What clients still read after that
+ *                        may be older than what others have read already
  *   pub      queue, or   unknown: it is about to be sent; then maybe ok: confirmed (or committed), or fail: refused.
  *            exchange    A message without a later line is in doubt: it may be there or not
  *   get      queue       ok: delivered; again: delivered with redelivered set; bad: its body is damaged

@@ -120,6 +120,15 @@ LV_TEST(duplicates_are_found)
     check_bad(HISTORY_duplicate, pub, "3 7 get q A1 ok\n4 8 get q A1 ok\n");
     check_bad(HISTORY_duplicate, pub, "3 7 get q A1 again\n4 8 get q A1 ok\n");
     check_good(pub, "3 7 get q A1 again\n4 8 get q A1 again\n");
+    /* Read from a buffer when the broker was ending: behind what another consumer got, though delivered before. */
+    check_good("1 1 pub q A1 unknown\n4 0 life broker - fail\n6 0 life broker - ok\n",
+               "3 7 get q A1 again\n5 8 get q A1 ok\n");
+    check_bad(HISTORY_duplicate,
+              "1 1 pub q A1 unknown\n4 0 life broker - fail\n6 0 life broker - ok\n",
+              "3 7 get q A1 again\n7 8 get q A1 ok\n");
+    check_bad(HISTORY_duplicate,
+              "1 1 pub q A1 unknown\n4 0 life broker - fail\n6 0 life broker - ok\n",
+              "3 7 get q A1 ok\n5 8 get q A1 ok\n");
     /* Whatever file comes first: time decides. */
     check_good("4 8 get q A1 again\n", "1 1 pub q A1 unknown\n3 7 get q A1 ok\n");
 }
