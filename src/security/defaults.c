@@ -22,6 +22,39 @@ enum lv_err lv_tags_parse(struct lv_bytes text, struct lv_tags *out)
     return LV_OK;
 }
 
+/* The names that are "true". */
+static enum lv_err tags_of(const char *items, struct lv_tags *out)
+{
+    struct lv_bytes name, value;
+
+    out->count = 0;
+    while (lv_items_next(&items, &name, &value)) {
+        if (!lv_bytes_eq(value, LV_BYTES_LIT("true")))
+            continue;
+        if (out->count == LV_TAGS_MAX)
+            return LV_EINVAL;
+        out->at[out->count++] = name;
+    }
+    return LV_OK;
+}
+
+enum lv_err lv_defaults_of(const struct lv_settings *s, struct lv_defaults *out)
+{
+    const char *hashing = s->password_hashing;
+
+    *out = (struct lv_defaults){
+        .vhost = lv_bytes_str(s->default_vhost),
+        .user = lv_bytes_str(s->default_user),
+        .password = lv_bytes_str(s->default_pass),
+        .configure = lv_bytes_str(s->default_configure),
+        .write = lv_bytes_str(s->default_write),
+        .read = lv_bytes_str(s->default_read),
+    };
+    if (hashing[0] == '\0' || lv_hash_algorithm_of(lv_bytes_str(hashing), &out->algorithm) != LV_OK)
+        return LV_EINVAL;
+    return tags_of(s->default_user_tags, &out->tags);
+}
+
 enum lv_err lv_user_set_password(struct lv_user_record *user, const struct lv_password_hash *hash)
 {
     user->algorithm = hash->algorithm;
@@ -57,10 +90,9 @@ enum lv_err lv_defaults_emit(const struct lv_defaults *d, lv_record_emit *emit, 
                                    .max_channels = LV_NO_LIMIT };
     struct lv_permission_record permission = { d->user, d->vhost, d->configure, d->write, d->read };
     struct lv_password_hash hash;
-    enum lv_err err = lv_tags_parse(d->tags, &user.tags);
+    enum lv_err err = lv_password_hash(d->algorithm, d->password, &hash);
 
-    if (err == LV_OK)
-        err = lv_password_hash(LV_HASH_ARGON2ID, d->password, &hash);
+    user.tags = d->tags;
     if (err == LV_OK)
         err = lv_user_set_password(&user, &hash);
     if (err == LV_OK)

@@ -1,6 +1,7 @@
 /* security/defaults.h - the records that a broker begins with, and users made from a name and a password. */
 #ifndef LV_SECURITY_DEFAULTS_H
 #define LV_SECURITY_DEFAULTS_H
+#include "config/config.h"
 #include "security/record.h"
 
 typedef enum lv_err lv_record_emit(void *ctx, enum lv_access_kind kind, struct lv_bytes key,
@@ -9,8 +10,13 @@ typedef enum lv_err lv_record_emit(void *ctx, enum lv_access_kind kind, struct l
 struct lv_defaults {
     struct lv_bytes vhost, user, password;
     struct lv_bytes configure, write, read;
-    struct lv_bytes tags; /* with commas between them: "administrator" */
+    struct lv_tags tags;
+    enum lv_hash_algorithm algorithm;
 };
+
+/* What the settings default_vhost, default_user, default_pass, default_permissions.*, default_user_tags and
+ * password_hashing say; views them. LV_EINVAL: too many tags, or no such algorithm. */
+enum lv_err lv_defaults_of(const struct lv_settings *s, struct lv_defaults *out) LV_MUST_USE;
 
 /* RabbitMQ: virtual host `vhost` and the user, who may do everything there. Emits vhost, user, permission, in this order,
  * and stops at the first error of `emit`, which it returns. Hashes the password: some 20 ms, not on a loop. LV_EINVAL: a

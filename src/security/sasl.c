@@ -1,6 +1,7 @@
 #include "security/sasl.h"
 
 #include "base/table.h"
+#include "config/config.h"
 
 enum lv_err lv_sasl_plain(struct lv_bytes response, struct lv_bytes *name, struct lv_bytes *password)
 {
@@ -55,8 +56,9 @@ static enum lv_err step_anonymous(const struct lv_sasl_context *ctx, struct lv_b
                                   struct lv_claim *claim)
 {
     (void)response; /* a trace, if anything (RFC 4505) */
-    claim->kind = LV_CLAIM_ANONYMOUS;
+    claim->kind = LV_CLAIM_PASSWORD;
     claim->name = ctx->anonymous_user;
+    claim->password = ctx->anonymous_pass;
     return LV_OK;
 }
 
@@ -89,7 +91,7 @@ static bool always(const struct lv_sasl_context *ctx)
 
 static bool has_anonymous_user(const struct lv_sasl_context *ctx)
 {
-    return ctx->anonymous_user.len != 0;
+    return ctx->anonymous_user.len != 0 && !lv_bytes_eq(ctx->anonymous_user, LV_BYTES_LIT("none"));
 }
 
 /* Without a certificate too: the refusal says more than a mechanism that is missing. */
@@ -110,18 +112,6 @@ static const struct lv_sasl_mechanism {
     { LV_BYTES_LIT("EXTERNAL"), is_tls, step_external },
 };
 
-/* The next word of the settings' list; false at its end. */
-static bool next_word(struct lv_rd *r, struct lv_bytes *word)
-{
-    while (lv_rd_left(r) != 0 && *r->at == ' ')
-        r->at++;
-    const uint8_t *first = r->at;
-    while (lv_rd_left(r) != 0 && *r->at != ' ')
-        r->at++;
-    *word = lv_bytes(first, (size_t)(r->at - first));
-    return word->len != 0;
-}
-
 static const struct lv_sasl_mechanism *offered(const struct lv_sasl_context *ctx,
                                                struct lv_bytes name)
 {
@@ -133,11 +123,11 @@ static const struct lv_sasl_mechanism *offered(const struct lv_sasl_context *ctx
 
 size_t lv_sasl_offer(const struct lv_sasl_context *ctx, char *out, size_t cap)
 {
-    struct lv_rd words = lv_rd(lv_bytes_str(ctx->enabled));
+    const char *at = ctx->mechanisms;
     struct lv_wr w = lv_wr(out, cap - 1);
-    struct lv_bytes word;
+    struct lv_bytes number, word;
 
-    while (next_word(&words, &word)) {
+    while (lv_items_next(&at, &number, &word)) {
         if (offered(ctx, word) == NULL || w.used + 1 + word.len > cap - 1)
             continue;
         if (w.used != 0)
@@ -150,10 +140,10 @@ size_t lv_sasl_offer(const struct lv_sasl_context *ctx, char *out, size_t cap)
 
 const struct lv_sasl_mechanism *lv_sasl_find(const struct lv_sasl_context *ctx, struct lv_bytes name)
 {
-    struct lv_rd words = lv_rd(lv_bytes_str(ctx->enabled));
-    struct lv_bytes word;
+    const char *at = ctx->mechanisms;
+    struct lv_bytes number, word;
 
-    while (next_word(&words, &word))
+    while (lv_items_next(&at, &number, &word))
         if (lv_bytes_eq(word, name))
             return offered(ctx, word);
     return NULL;

@@ -13,9 +13,12 @@
 
 /* What the connection and the settings allow. */
 struct lv_sasl_context {
-    const char *enabled; /* settings: mechanisms with blanks between them, in the order to be offered */
-    struct lv_bytes anonymous_user; /* empty: ANONYMOUS is not offered */
-    bool is_tls;                    /* else EXTERNAL is not offered */
+    const char *mechanisms;         /* setting auth_mechanisms: "1=PLAIN", "2=..." on lines */
+    struct lv_bytes anonymous_user; /* setting anonymous_login_user; "none": ANONYMOUS is not offered */
+    /* Setting of that name. It is compared like any other password, so that whoever changes that user's password shuts this
+     * door too (RabbitMQ). */
+    struct lv_bytes anonymous_pass;
+    bool is_tls; /* else EXTERNAL is not offered */
     enum lv_sasl_cert {
         LV_SASL_NO_CERT,         /* the peer showed none */
         LV_SASL_UNVERIFIED_CERT, /* peers are not verified: a name in one proves nothing */
@@ -28,7 +31,6 @@ struct lv_sasl_context {
 enum lv_claim_kind {
     LV_CLAIM_PASSWORD,    /* to be verified */
     LV_CLAIM_CERTIFICATE, /* the name stands in a verified certificate; it must be a user's */
-    LV_CLAIM_ANONYMOUS,   /* the user of the settings; loopback rules hold for him too */
     LV_CLAIM_NONE,        /* refused: `reason` says why, in RabbitMQ's words */
 };
 

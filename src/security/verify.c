@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "config/config.h"
 #include "os/os.h"
 
 #define BUSY_MS 250u /* before a full queue is asked again */
@@ -305,24 +306,13 @@ void lv_verify_stop(struct lv_verify *v)
 
 bool lv_loopback_allows(const char *loopback_users, struct lv_bytes user, bool from_loopback)
 {
-    struct lv_bytes rest = lv_bytes_str(loopback_users);
+    struct lv_bytes name, value;
+    bool is_bound = false;
 
-    if (from_loopback || lv_bytes_eq(rest, LV_BYTES_LIT("none")))
-        return true;
-    while (rest.len != 0) {
-        const uint8_t *comma = memchr(rest.ptr, ',', rest.len);
-        size_t len = comma != NULL ? (size_t)(comma - rest.ptr) : rest.len;
-        struct lv_bytes one = lv_bytes(rest.ptr, len);
-        while (one.len != 0 && one.ptr[0] == ' ')
-            one = lv_bytes(one.ptr + 1, one.len - 1);
-        while (one.len != 0 && one.ptr[one.len - 1] == ' ')
-            one.len--;
-        if (one.len != 0 && lv_bytes_eq(one, user))
-            return false;
-        size_t used = LV_MIN(len + 1, rest.len);
-        rest = lv_bytes(rest.ptr + used, rest.len - used);
-    }
-    return true;
+    while (lv_items_next(&loopback_users, &name, &value))
+        if (lv_bytes_eq(name, user))
+            is_bound = lv_bytes_eq(value, LV_BYTES_LIT("true"));
+    return from_loopback || !is_bound;
 }
 
 void lv_login_text(enum lv_login login, struct lv_bytes user, char *out, size_t cap)

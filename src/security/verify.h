@@ -52,7 +52,7 @@ struct lv_verify_ask {
     struct lv_bytes user, password;
     struct lv_bytes address;    /* the peer's, 4 or 16 bytes, as the socket says */
     bool from_loopback;         /* is that address one of 127.0.0.0/8 or ::1 */
-    const char *loopback_users; /* "guest,other": only from there; "" or "none": nobody */
+    const char *loopback_users; /* setting of that name */
 };
 
 /* Starts the thread. LV_ENOMEM; LV_EIO: no thread, no randomness. */
@@ -64,7 +64,7 @@ void lv_verify_stop(struct lv_verify *v);
 enum lv_err lv_verify_submit(struct lv_verify *v, const struct lv_access *a,
                              struct lv_verify_job *job, const struct lv_verify_ask *ask,
                              lv_time_ms now, uint32_t *wait_ms) LV_MUST_USE;
-/* May a user of this name come from there? (RabbitMQ: loopback_users.) For EXTERNAL and ANONYMOUS, which ask no password. */
+/* May a user of this name come from there? `loopback_users` is the setting. For EXTERNAL, which asks no password. */
 bool lv_loopback_allows(const char *loopback_users, struct lv_bytes user, bool from_loopback);
 /* "user 'guest' can only connect via localhost" ... for the log: the client is told none of it. */
 void lv_login_text(enum lv_login login, struct lv_bytes user, char *out, size_t cap);

@@ -11,7 +11,7 @@ static bool lies_within(struct lv_bytes part, struct lv_bytes whole)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = { "PLAIN", "AMQPLAIN", "ANONYMOUS", "EXTERNAL" };
-    struct lv_sasl_context ctx = { .enabled = "PLAIN AMQPLAIN ANONYMOUS EXTERNAL",
+    struct lv_sasl_context ctx = { .mechanisms = "1=PLAIN\n2=AMQPLAIN\n3=ANONYMOUS\n4=EXTERNAL",
                                    .anonymous_user = LV_BYTES_LIT("guest"),
                                    .is_tls = true,
                                    .cert = LV_SASL_CERT,
@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         LV_ASSERT(claim.kind == LV_CLAIM_PASSWORD);
         LV_ASSERT(lies_within(claim.name, response) && lies_within(claim.password, response));
     } else {
-        LV_ASSERT(claim.kind == (which == 2 ? LV_CLAIM_ANONYMOUS : LV_CLAIM_CERTIFICATE));
+        LV_ASSERT(claim.kind == (which == 2 ? LV_CLAIM_PASSWORD : LV_CLAIM_CERTIFICATE));
         LV_ASSERT(claim.password.len == 0 && claim.name.len != 0);
     }
     if (which == 0)

@@ -22,8 +22,14 @@ static enum lv_err refuse(void *ctx, enum lv_access_kind kind, struct lv_bytes k
 
 LV_TEST(the_first_user)
 {
-    struct lv_defaults d = { str("/"),  str("guest"), str("secret"),          str(".*"),
-                             str(".*"), str(".*"),    str("administrator, x") };
+    struct lv_defaults d = { str("/"),
+                             str("guest"),
+                             str("secret"),
+                             str(".*"),
+                             str(".*"),
+                             str(".*"),
+                             { 2, { str("administrator"), str("x") } },
+                             LV_HASH_ARGON2ID };
     struct lv_refusal why;
     struct lv_pass p;
     int count = 0;
@@ -47,8 +53,10 @@ LV_TEST(the_first_user)
 
 LV_TEST(errors)
 {
-    struct lv_defaults d = { str("/"),  str("guest"), str("secret"), str(".*"),
-                             str(".*"), str(".*"),    str("") };
+    struct lv_defaults d = { .vhost = str("/"),
+                             .user = str("guest"),
+                             .password = str("secret"),
+                             .algorithm = LV_HASH_SHA256 };
     int count = 0;
 
     CHECK_EQ(lv_defaults_emit(&d, refuse, &count), LV_ENOSPC);
@@ -73,4 +81,25 @@ LV_TEST(tags)
     CHECK_EQ(lv_tags_parse(str("1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"), &tags), LV_EINVAL);
     memset(longer, 'a', sizeof(longer));
     CHECK_EQ(lv_tags_parse(lv_bytes(longer, 256), &tags), LV_EINVAL);
+}
+
+LV_TEST(settings)
+{
+    struct lv_settings s;
+    struct lv_defaults d;
+
+    lv_settings_init(&s);
+    CHECK_EQ(lv_defaults_of(&s, &d), LV_OK);
+    CHECK(lv_bytes_eq(d.user, str("guest")) && lv_bytes_eq(d.vhost, str("/")));
+    CHECK(lv_bytes_eq(d.write, str(".*")));
+    CHECK_EQ(d.algorithm, LV_HASH_ARGON2ID);
+    CHECK(lv_tags_have(&d.tags, str("administrator")));
+    s.default_user_tags = "administrator=false\nmonitoring=true";
+    s.password_hashing = "rabbit_password_hashing_sha512";
+    CHECK_EQ(lv_defaults_of(&s, &d), LV_OK);
+    CHECK_EQ(d.tags.count, 1);
+    CHECK(lv_tags_have(&d.tags, str("monitoring")));
+    CHECK_EQ(d.algorithm, LV_HASH_SHA512);
+    s.password_hashing = "plain";
+    CHECK_EQ(lv_defaults_of(&s, &d), LV_EINVAL);
 }

@@ -5,6 +5,7 @@
 #include "lv_test.h"
 
 #define ALL "PLAIN AMQPLAIN ANONYMOUS EXTERNAL"
+#define ALL_ITEMS "1=PLAIN\n2=AMQPLAIN\n3=ANONYMOUS\n4=EXTERNAL"
 
 static struct lv_bytes str(const char *s)
 {
@@ -13,8 +14,9 @@ static struct lv_bytes str(const char *s)
 
 static struct lv_sasl_context all(void)
 {
-    return (struct lv_sasl_context){ .enabled = ALL,
+    return (struct lv_sasl_context){ .mechanisms = ALL_ITEMS,
                                      .anonymous_user = LV_BYTES_LIT("guest"),
+                                     .anonymous_pass = LV_BYTES_LIT("open"),
                                      .is_tls = true };
 }
 
@@ -39,14 +41,14 @@ LV_TEST(offers)
     lv_sasl_offer(&ctx, out, sizeof(out));
     CHECK_STR(out, "PLAIN AMQPLAIN ANONYMOUS");
     CHECK(lv_sasl_find(&ctx, str("EXTERNAL")) == NULL);
-    ctx.anonymous_user = lv_bytes(NULL, 0);
+    ctx.anonymous_user = str("none");
     lv_sasl_offer(&ctx, out, sizeof(out));
     CHECK_STR(out, "PLAIN AMQPLAIN");
     CHECK(lv_sasl_find(&ctx, str("ANONYMOUS")) == NULL);
-    ctx.enabled = "  AMQPLAIN   SCRAM PLAIN ";
+    ctx.mechanisms = "1=AMQPLAIN\n2=SCRAM\n3=PLAIN";
     lv_sasl_offer(&ctx, out, sizeof(out));
     CHECK_STR(out, "AMQPLAIN PLAIN");
-    ctx.enabled = "AMQPLAIN";
+    ctx.mechanisms = "1=AMQPLAIN";
     CHECK(lv_sasl_find(&ctx, str("PLAIN")) == NULL);
     CHECK(lv_sasl_find(&ctx, str("amqplain")) == NULL);
     CHECK(lv_sasl_find(&ctx, str("")) == NULL);
@@ -110,8 +112,9 @@ LV_TEST(anonymous_and_external)
     struct lv_claim claim;
 
     CHECK_EQ(step(&ctx, "ANONYMOUS", str("me"), &claim), LV_OK);
-    CHECK_EQ(claim.kind, LV_CLAIM_ANONYMOUS);
+    CHECK_EQ(claim.kind, LV_CLAIM_PASSWORD);
     CHECK(lv_bytes_eq(claim.name, str("guest")));
+    CHECK(lv_bytes_eq(claim.password, str("open")));
     CHECK_EQ(step(&ctx, "EXTERNAL", str(""), &claim), LV_OK);
     CHECK_EQ(claim.kind, LV_CLAIM_NONE);
     CHECK_STR(claim.reason, "connection peer presented no TLS (x.509) certificate");
