@@ -6,7 +6,8 @@
 
 /* ---- the cache: what was allowed, by its bytes ---- */
 
-enum { WHAT_VERB = 1, WHAT_TOPIC = 4 }; /* 1 to 3: a verb, 4 to 6: a verb on a routing key */
+/* A verb on a name; a verb on a routing key; a verb on every routing key, because none is forbidden. */
+enum { WHAT_VERB = 1, WHAT_KEY = 4, WHAT_ANY_KEY = 7 };
 
 void lv_check_cache_fini(struct lv_check_cache *cache)
 {
@@ -141,15 +142,16 @@ static bool matches_topic(const struct lv_pass *p, struct lv_check_cache *cache,
 bool lv_check_topic(const struct lv_pass *p, struct lv_check_cache *cache, struct lv_bytes exchange,
                     struct lv_bytes key, enum lv_verb verb)
 {
-    struct lv_check_cached question;
-    bool is_short = false;
+    struct lv_check_cached question, any;
+    bool is_short = false, is_any_short = false;
 
     if (p->access == NULL || !p->is_inside || verb == LV_CONFIGURE)
         return false;
     if (cache != NULL) {
         refresh(cache, p->access);
-        is_short = ask_text(&question, (uint8_t)(WHAT_TOPIC + verb), exchange, key);
-        if (is_short && is_cached(cache, &question))
+        is_any_short = ask_text(&any, (uint8_t)(WHAT_ANY_KEY + verb), exchange, lv_bytes(NULL, 0));
+        is_short = ask_text(&question, (uint8_t)(WHAT_KEY + verb), exchange, key);
+        if ((is_any_short && is_cached(cache, &any)) || (is_short && is_cached(cache, &question)))
             return true;
     }
     if (lv_pass_standing(p) != LV_STANDING_GOOD)
@@ -159,7 +161,9 @@ bool lv_check_topic(const struct lv_pass *p, struct lv_check_cache *cache, struc
                  (struct lv_bytes[]){ p->user, p->vhost, exchange }, 3);
     if (v != NULL && !matches_topic(p, cache, v, key, verb))
         return false;
-    if (is_short)
+    if (v == NULL && is_any_short)
+        remember(cache, &any);
+    else if (v != NULL && is_short)
         remember(cache, &question);
     return true;
 }

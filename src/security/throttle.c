@@ -37,7 +37,7 @@ void lv_throttle_free(struct lv_throttle *t)
     lv_mem_free(t, LV_TAG_SECURITY);
 }
 
-static struct lv_bytes network_of(struct lv_bytes address)
+struct lv_bytes lv_throttle_network(struct lv_bytes address)
 {
     static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF };
 
@@ -50,7 +50,7 @@ static struct lv_bytes network_of(struct lv_bytes address)
 static struct cell *cell_of(struct lv_throttle *t, struct lv_bytes address, bool make,
                             lv_time_ms now)
 {
-    struct lv_bytes network = network_of(address);
+    struct lv_bytes network = lv_throttle_network(address);
     struct cell *set = t->cells[lv_hash(network, 0) % SETS], *oldest = &set[0];
 
     if (network.len == 0) /* a local socket */

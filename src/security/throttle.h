@@ -30,6 +30,8 @@ struct lv_throttle;
 enum lv_err lv_throttle_new(const struct lv_throttle_rule *rule,
                             struct lv_throttle **out) LV_MUST_USE;
 void lv_throttle_free(struct lv_throttle *t);
+/* The part of an address that counts; views it. */
+struct lv_bytes lv_throttle_network(struct lv_bytes address);
 /* `address` is 4 or 16 bytes. 0: try, and tell with lv_throttle_settle how it went; else milliseconds to wait before asking
  * again. What is being tried counts as failed meanwhile, so that trying all at once gains nothing. */
 uint32_t lv_throttle_admit(struct lv_throttle *t, struct lv_bytes address, lv_time_ms now);

@@ -189,13 +189,14 @@ static void fill(struct lv_verify_job *job, const struct lv_access *a,
         memcpy(job->address, ask->address.ptr, address_len);
 }
 
-/* May one more of this address wait? */
+/* May one more of this network wait? */
 static bool has_room(const struct lv_verify *v, struct lv_bytes address)
 {
+    struct lv_bytes network = lv_throttle_network(address);
     uint32_t same = 0;
 
     for (const struct lv_verify_job *j = v->first; j != NULL; j = j->next)
-        same += lv_bytes_eq(lv_bytes(j->address, j->address_len), address);
+        same += lv_bytes_eq(lv_throttle_network(lv_bytes(j->address, j->address_len)), network);
     return v->waiting < LV_VERIFY_QUEUE && same < LV_VERIFY_PER_ADDRESS;
 }
 

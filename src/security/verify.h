@@ -11,9 +11,10 @@
 #include "security/access.h"
 #include "security/throttle.h"
 
-#define LV_VERIFY_QUEUE 64u      /* jobs waiting */
-#define LV_VERIFY_PER_ADDRESS 8u /* of them from one address, so that one cannot fill the queue */
-#define LV_VERIFY_REMEMBER 256u  /* right passwords remembered */
+#define LV_VERIFY_QUEUE 64u /* jobs waiting */
+#define LV_VERIFY_PER_ADDRESS \
+    8u /* of them from one network (throttle.h), so that none can fill the queue */
+#define LV_VERIFY_REMEMBER 256u /* right passwords remembered */
 #define LV_VERIFY_REMEMBER_MS 60000u
 
 /* How it went, and RabbitMQ's words for the log. */

@@ -395,6 +395,8 @@ LV_TEST(topic_variables)
         struct lv_check_cache *c = i ? &cache : NULL;
         CHECK(lv_check_topic(&p, c, x, str("anything"), LV_WRITE)); /* none is set */
     }
+    CHECK(lv_check_topic(&p, &cache, x, str("anything else"), LV_WRITE));
+    CHECK(lv_check_topic(&p, &cache, x, str("anything"), LV_READ));
     put_topic_permission("ann", "/", "amq.topic", "^{username}\\.{client_id}\\.", "^{vhost}$");
     CHECK(!lv_check_topic(&p, &cache, x, str("ann..x"), LV_WRITE)); /* no client id: nothing */
     CHECK(lv_check_topic(&p, &cache, x, str("/"), LV_READ));
