@@ -200,12 +200,13 @@ def goals(fuzz_seconds):
 
     def sanitized(preset):
         return {f"{preset}-build": build(preset, "all", "tests"), f"{preset}-ctest": ctest(preset),
-                f"{preset}-wire": pytest("wire", preset), f"{preset}-interop": pytest("interop", preset)}
+                f"{preset}-wire": pytest("wire", preset), f"{preset}-ops": pytest("ops", preset),
+                f"{preset}-interop": pytest("interop", preset)}
 
     return {
         "lint": {"lint-" + script.split(".")[0]: lint(script) for script in LINTS},
         "check": {**release, "ctest": ctest("release"), "fuzz-build": build_fuzzers, "fuzz": fuzz(fuzz_seconds),
-                  "wire": pytest("wire"), "examples": pytest("examples"), "docs": pytest("docs"),
+                  "wire": pytest("wire"), "ops": pytest("ops"), "examples": pytest("examples"), "docs": pytest("docs"),
                   "bench": pytest("bench"), **interop, "diff": pytest("diff")},
         "interop": {**release, **interop, "interop-slow": pytest("interop", slow=True)},
         "crash": {**release, "crash": pytest("crash")},

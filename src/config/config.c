@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "config/load_priv.h"
+#include "os/log.h"
 
 const char *const lv_config_etc[] = { "/etc/leveret/leveret.conf", "/etc/rabbitmq/rabbitmq.conf",
                                       NULL };
@@ -300,8 +301,31 @@ static void derive_http(struct lv_config *c)
         put(c, match.setting, where, lv_config_keep(c, value.text), 0);
 }
 
+/* What only the log can say about its settings. */
+static void check_log(struct lv_config *c)
+{
+    const char *date = c->settings.log_file_rotation_date, *host = c->settings.log_syslog_host;
+    struct lv_key_match match;
+    struct lv_value value;
+    char address[128], why[LV_WHY_MAX];
+    int64_t next;
+
+    if (date[0] != '\0' && !lv_log_date_next(date, 0, &next))
+        lv_config_say(c, true, &c->origins[LV_SETTING_log_file_rotation_date],
+                      "expected a date like $D0, $W1D5, $M1D0 or $H0, not '%.64s'", date);
+    (void)snprintf(address, sizeof(address), strchr(host, ':') != NULL ? "[%.60s]:1" : "%.60s:1",
+                   host);
+    bool is_known = lv_key_find_option(LV_BYTES_LIT("amqp-listen"), &match);
+    LV_ASSERT(is_known);
+    if (lv_value_parse(match.setting, match.pattern, false, address, &value, why) != LV_OK)
+        lv_config_say(c, true, &c->origins[LV_SETTING_log_syslog_host],
+                      "expected a numeric address, not '%.64s'", host);
+}
+
 static enum lv_err finish(struct lv_config *c, struct lv_config **out)
 {
+    derive_http(c);
+    check_log(c);
     c->envp = NULL;
     if (c->no_memory) {
         lv_config_free(c);
@@ -336,7 +360,6 @@ enum lv_err lv_config_load(const struct lv_config_sources *from, struct lv_confi
     lv_config_read_files(c, config_argument(from->argc, from->argv), from->etc);
     lv_config_read_environment(c);
     lv_config_read_arguments(c, from->argc, from->argv);
-    derive_http(c);
     return finish(c, out);
 }
 
@@ -350,7 +373,6 @@ enum lv_err lv_config_check_file(const char *path, struct lv_config **out)
         return LV_ENOMEM;
     c->envp = environ;
     lv_config_read_one(c, path);
-    derive_http(c);
     return finish(c, out);
 }
 
@@ -362,7 +384,6 @@ enum lv_err lv_config_check_text(const char *name, struct lv_bytes text, struct 
     if (c == NULL)
         return LV_ENOMEM;
     lv_config_read_text(c, name, text);
-    derive_http(c);
     return finish(c, out);
 }
 

@@ -56,10 +56,11 @@ static void unknown_key(struct lv_config *c, const struct lv_where *where, struc
 {
     char near[LV_CONF_KEY_MAX + 1];
     const char *why = lv_key_foreign(key);
+    bool is_full = c->note_count == LV_CONFIG_NOTES_MAX; /* then nobody would hear of the nearest */
 
     if (why != NULL)
         lv_config_say(c, false, where, "%.*s is not used: %s", LV_BYTES_FMT(key), why);
-    else if (lv_key_suggest(key, false, near, sizeof(near)))
+    else if (!is_full && lv_key_suggest(key, false, near, sizeof(near)))
         lv_config_say(c, true, where, "unknown key '%.*s' (did you mean '%s'?)", LV_BYTES_FMT(key),
                       near);
     else

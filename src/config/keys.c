@@ -163,7 +163,8 @@ static unsigned distance(struct lv_bytes a, struct lv_bytes b, unsigned limit)
 {
     unsigned rows[3][NEAR_MAX + 1];
 
-    if (a.len > NEAR_MAX || b.len > NEAR_MAX)
+    size_t apart = a.len > b.len ? a.len - b.len : b.len - a.len;
+    if (a.len > NEAR_MAX || b.len > NEAR_MAX || apart > limit)
         return limit + 1;
     for (unsigned j = 0; j <= b.len; j++)
         rows[0][j] = j;

@@ -148,8 +148,7 @@ static void say_line(struct writer *w, const struct lv_config *c, const struct l
     else if (d->type == LV_TYPE_MARK) {
         char mark[64];
         (void)snprintf(mark, sizeof(mark), "%.*s", LV_BYTES_FMT(value));
-        uint64_t at_zero;
-        bool is_part = lv_watermark_parse(mark, 0, &at_zero) == LV_OK && at_zero == 0;
+        bool is_part = lv_mark_is_part(mark);
         for (size_t i = 0; i < 2; i++) {
             struct lv_bytes k = lv_setting_key(d, i);
             if ((memmem(k.ptr, k.len, ".relative", 9) != NULL) == is_part)

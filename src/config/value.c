@@ -151,39 +151,40 @@ enum lv_err lv_watermark_parse(const char *text, uint64_t total, uint64_t *bytes
     return LV_OK;
 }
 
-static bool is_part(const char *text)
+bool lv_mark_is_part(const char *text)
 {
-    uint64_t at_one, at_two;
+    const char *rest;
+    double v;
 
-    return lv_watermark_parse(text, 1u << 20, &at_one) == LV_OK &&
-           lv_watermark_parse(text, 1u << 21, &at_two) == LV_OK && at_one != at_two;
+    return parse_decimal(text, &v, &rest) && *rest == '\0' && v > 0 &&
+           (v <= 1 || strchr(text, '.') != NULL);
+}
+
+static bool has_ending(struct lv_bytes b, struct lv_bytes ending)
+{
+    return b.len >= ending.len &&
+           lv_bytes_eq(lv_bytes(b.ptr + b.len - ending.len, ending.len), ending);
 }
 
 /* The two keys of a watermark allow one of its two forms each. */
 static enum lv_err parse_mark(const struct lv_setting *d, struct lv_bytes pattern, const char *text,
                               char *out)
 {
-    static const struct lv_bytes relative = LV_BYTES_LIT(".relative"),
-                                 absolute = LV_BYTES_LIT(".absolute");
-    struct lv_bytes ending = lv_bytes(pattern.ptr + pattern.len - LV_MIN(pattern.len, relative.len),
-                                      LV_MIN(pattern.len, relative.len));
-    uint64_t at_one;
-    double v;
+    bool is_relative = has_ending(pattern, LV_BYTES_LIT(".relative"));
+    bool is_absolute = has_ending(pattern, LV_BYTES_LIT(".absolute"));
     const char *rest;
+    uint64_t bytes;
+    double v;
 
-    if (lv_bytes_eq(ending, relative)) {
-        if (!parse_decimal(text, &v, &rest) || *rest != '\0')
-            return LV_EINVAL;
-        (void)snprintf(out, LV_CONF_VALUE_MAX, "%s%s", text, strchr(text, '.') != NULL ? "" : ".0");
-    } else {
-        if (lv_bytes_eq(ending, absolute) && (lv_size_parse(text, &at_one) != LV_OK || is_part(text)))
-            return LV_EINVAL;
-        (void)snprintf(out, LV_CONF_VALUE_MAX, "%s", text);
-    }
-    if (lv_watermark_parse(out, 1u << 20, &at_one) != LV_OK)
+    if (!parse_decimal(text, &v, &rest) || (is_relative && *rest != '\0') ||
+        (is_absolute && lv_mark_is_part(text)))
         return LV_EINVAL;
-    bool is_too_much = d->high == 1 && is_part(out) && at_one > 1u << 20;
-    return is_too_much ? LV_EINVAL : LV_OK;
+    if (v == 0)
+        text = "0";
+    bool is_whole = is_relative && v > 0 && strchr(text, '.') == NULL;
+    (void)snprintf(out, LV_CONF_VALUE_MAX, "%s%s", text, is_whole ? ".0" : "");
+    bool is_too_much = d->high == 1 && v > 1 && lv_mark_is_part(out);
+    return is_too_much ? LV_EINVAL : lv_watermark_parse(out, 1, &bytes);
 }
 
 static const struct unit time_units[] = {

@@ -16,6 +16,8 @@ enum lv_err lv_value_parse(const struct lv_setting *d, struct lv_bytes pattern, 
                            const char *text, struct lv_value *out, char why[LV_WHY_MAX]) LV_MUST_USE;
 /* "512MiB", "2GB", "100". LV_EINVAL. */
 enum lv_err lv_size_parse(const char *text, uint64_t *bytes) LV_MUST_USE;
+/* Whether a watermark is a part of the memory and not a size. */
+bool lv_mark_is_part(const char *text);
 /* What a value of the setting may be, in words. */
 void lv_value_expect(const struct lv_setting *d, char *out, size_t cap);
 

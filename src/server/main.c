@@ -37,16 +37,32 @@ static struct server server; /* the process's one; the main thread's, which runs
 
 /* ---- log ---- */
 
-static enum lv_err set_log(void)
+/* The data directory, and the log's within it. */
+static bool make_folders(char *wrong, size_t cap)
+{
+    const struct lv_settings *s = server.settings;
+    bool has_dir = s->log_dir[0] != '\0';
+
+    (void)snprintf(wrong, cap, "%s", s->data_dir);
+    if (lv_os_mkdir(wrong) != LV_OK)
+        return false;
+    (void)snprintf(wrong, cap, "%s%s", has_dir ? s->log_dir : s->data_dir, has_dir ? "" : "/log");
+    return strcmp(s->log_file, "false") == 0 || strchr(s->log_file, '/') != NULL ||
+           lv_os_mkdir(wrong) == LV_OK;
+}
+
+/* False: `error` says what cannot be written to. */
+static bool set_log(char *error, size_t cap)
 {
     struct lv_log_config log;
-    char error[512];
+    char folder[4096];
 
+    if (!make_folders(folder, sizeof(folder))) {
+        (void)snprintf(error, cap, "%.400s: %s", folder, strerror(errno));
+        return false;
+    }
     lv_config_log(server.settings, &log);
-    enum lv_err err = lv_log_configure(&log, error, sizeof(error));
-    if (err != LV_OK)
-        fprintf(stderr, "leveretd: %s\n", error);
-    return err;
+    return lv_log_configure(&log, error, cap) == LV_OK;
 }
 
 static unsigned log_notes(const struct lv_config *config)
@@ -104,7 +120,9 @@ static void reload(void)
         lv_log(CONFIG_REFUSED, lv_log_u64(errors));
         return;
     }
-    (void)set_log();
+    char error[512];
+    if (!set_log(error, sizeof(error)))
+        lv_log(CONFIG_ERROR, lv_log_str(error));
     lv_log(CONFIG_RELOADED, lv_log_u64(r.changed), lv_log_u64(r.need_restart));
 }
 
@@ -239,13 +257,20 @@ static void say_ready(void)
 
 static enum lv_err serve(struct lv_loop *loop)
 {
-    const char *ready_file = server.settings->ready_file;
+    const char *ready_file = server.settings->ready_file, *pid_file = server.settings->pid_file;
+    char pid[32];
     enum lv_err err = watch_signals(loop);
 
     if (err == LV_OK)
         err = listen_all(loop);
     if (err != LV_OK)
         return err;
+    (void)snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+    if (pid_file[0] != '\0' && lv_os_replace_file(pid_file, lv_bytes_str(pid)) != LV_OK) {
+        fprintf(stderr, "leveretd: cannot write %s: %s\n", pid_file, strerror(errno));
+        server.exit_code = EX_CANTCREAT;
+        return LV_EIO;
+    }
     if (ready_file[0] != '\0' && write_ready_file(ready_file) != LV_OK) {
         fprintf(stderr, "leveretd: cannot write %s: %s\n", ready_file, strerror(errno));
         server.exit_code = EX_CANTCREAT;
@@ -285,30 +310,14 @@ static int fail(const char *what, const char *why, int code)
     return code;
 }
 
-/* The data directory, and the log's within it. */
-static bool make_folders(char *wrong, size_t cap)
-{
-    (void)snprintf(wrong, cap, "%s", server.settings->data_dir);
-    if (lv_os_mkdir(wrong) != LV_OK)
-        return false;
-    if (server.settings->log_dir[0] != '\0')
-        (void)snprintf(wrong, cap, "%s", server.settings->log_dir);
-    else
-        (void)snprintf(wrong, cap, "%s/log", server.settings->data_dir);
-    return strcmp(server.settings->log_file, "false") == 0 ||
-           strchr(server.settings->log_file, '/') != NULL || lv_os_mkdir(wrong) == LV_OK;
-}
-
 static int boot(void)
 {
     struct lv_loops_config config = { .count = server.settings->loops };
-    char folder[4096];
+    char error[512];
     uint64_t seed;
 
-    if (!make_folders(folder, sizeof(folder)))
-        return fail(folder, strerror(errno), EX_CANTCREAT);
-    if (set_log() != LV_OK)
-        return EX_CANTCREAT;
+    if (!set_log(error, sizeof(error)))
+        return fail("start", error, EX_CANTCREAT);
     if (lv_os_random(&seed, sizeof(seed)) != LV_OK ||
         lv_users_init(&server.users, server.settings) != LV_OK)
         return fail("no randomness", strerror(errno), EX_OSERR);

@@ -146,6 +146,16 @@ LV_TEST(words)
     done();
 }
 
+LV_TEST(what_the_log_cannot_do_is_refused)
+{
+    good("log.file.rotation.date = $W0D23\nlog.syslog.host = ::1");
+    CHECK_STR(wrong("log.file.rotation.date = daily"),
+              "1:26: expected a date like $D0, $W1D5, $M1D0 or $H0, not 'daily'");
+    CHECK_STR(wrong("log.syslog.host = logs.example.org"),
+              "1:19: expected a numeric address, not 'logs.example.org'");
+    done();
+}
+
 LV_TEST(watermarks)
 {
     uint64_t bytes;
