@@ -183,6 +183,10 @@ static void assign_item(struct lv_config *c, const struct lv_where *where,
     const char *items;
     char number[24];
 
+    if (!lv_conf_is_word(lv_bytes_str(name))) {
+        lv_config_say(c, true, where, "'%.64s' is not a name: no blanks, quotes, '=' or '#'", name);
+        return;
+    }
     if (d->type == LV_TYPE_LISTEN)
         items = is_first || c->addresses[id] == NULL ? "" : c->addresses[id];
     else if (is_first)
@@ -239,10 +243,7 @@ void lv_config_assign(struct lv_config *c, const struct lv_where *where,
         lv_config_say(c, true, where, "%s", why);
         return;
     } else if (key->name[0] != '\0') {
-        if (strpbrk(key->name, "=\n") != NULL)
-            lv_config_say(c, true, where, "a name must not hold '='");
-        else
-            assign_item(c, where, d, key->name, value.text);
+        assign_item(c, where, d, key->name, value.text);
     } else {
         c->addresses[d - lv_setting_table] = NULL;
         put(c, d, where, lv_setting_is_text(d) ? lv_config_keep(c, value.text) : NULL, value.number);

@@ -107,7 +107,7 @@ struct lv_config_change {
     bool is_live;          /* in effect now; else after a restart */
 };
 /* Loads `from` anew and brings what is LIVE into `running`; `each` hears of every difference to what runs. LV_EINVAL:
- * nothing was changed. *fresh holds the notes; freed by the caller. */
+ * nothing was changed; LV_ENOMEM: what `each` heard of was. *fresh holds the notes; freed by the caller. */
 enum lv_err lv_config_reload(struct lv_config *running, const struct lv_config_sources *from,
                              struct lv_config **fresh,
                              void (*each)(void *ctx, const struct lv_config_change *change),

@@ -141,7 +141,24 @@ static bool is_known(const char *name, size_t len)
     return false;
 }
 
-/* RABBITMQ_ variables that mean nothing here: one notice each. */
+/* LEVERET_HARTBEAT: no option is called so. Not an error, as other programs may have variables of that kind. */
+static void tell_unknown_option(struct lv_config *c, const char *name, size_t len)
+{
+    char option[128], near[LV_CONF_KEY_MAX + 1];
+    struct lv_key_match match;
+
+    (void)snprintf(option, sizeof(option), "%.*s", (int)LV_MIN(len, sizeof(option) - 1), name);
+    for (char *at = option; *at != '\0'; at++)
+        *at = (char)(*at == '_' ? '-' : *at >= 'A' && *at <= 'Z' ? *at - 'A' + 'a' : *at);
+    if (strcmp(option, "config-file") == 0 || lv_key_find_option(lv_bytes_str(option), &match))
+        return;
+    bool is_near = lv_key_suggest(lv_bytes_str(option), true, near, sizeof(near));
+    lv_config_say(c, false, NULL, "environment variable LEVERET_%.*s is not used%s%s%s",
+                  (int)LV_MIN(len, 100), name, is_near ? " (did you mean that of --" : "",
+                  is_near ? near : "", is_near ? "?)" : "");
+}
+
+/* Variables that mean nothing here: one notice each. */
 static void tell_unknown(struct lv_config *c)
 {
     for (char *const *at = c->envp; at != NULL && *at != NULL; at++) {
@@ -149,6 +166,8 @@ static void tell_unknown(struct lv_config *c)
         if (strncmp(*at, "RABBITMQ_", 9) == 0 && !is_known(*at, len))
             lv_config_say(c, false, NULL, "environment variable %.*s is not used",
                           (int)LV_MIN(len, 100), *at);
+        else if (strncmp(*at, "LEVERET_", 8) == 0)
+            tell_unknown_option(c, *at + 8, len - 8);
     }
 }
 

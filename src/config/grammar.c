@@ -16,6 +16,14 @@ static bool is_key(uint8_t c)
     return c > ' ' && c != '=' && c != '#' && c != '\'' && c != '"' && c < 0x7F;
 }
 
+bool lv_conf_is_word(struct lv_bytes b)
+{
+    for (size_t i = 0; i < b.len; i++)
+        if (!is_key(b.ptr[i]))
+            return false;
+    return b.len != 0;
+}
+
 static bool at_end(const struct cursor *c)
 {
     return c->at == c->line.len;

@@ -32,6 +32,8 @@ enum lv_conf_step { LV_CONF_END, LV_CONF_ITEM, LV_CONF_FAULT };
 
 /* Borrows `text` as long as `c` is used. A byte order mark at its beginning is passed over. */
 void lv_conf_init(struct lv_conf *c, struct lv_bytes text);
+/* Whether `b` could be a word of a key; dots count as escaped. */
+bool lv_conf_is_word(struct lv_bytes b);
 /* The next assignment, or what is wrong with the line where there should be one. */
 enum lv_conf_step lv_conf_next(struct lv_conf *c, struct lv_conf_item *item,
                                struct lv_conf_fault *fault);

@@ -143,7 +143,8 @@ static void say_line(struct writer *w, const struct lv_config *c, const struct l
 
     if (where->layer == LV_FROM_DEFAULT)
         say(w, "# ");
-    if (d->type == LV_TYPE_LISTEN) /* the key that takes all of them */
+    if (d->type == LV_TYPE_LISTEN || (d->low == 1 && name.len == 0 && lv_setting_is_items(d)))
+        /* the key that takes all of them */
         key = lv_setting_key(d, lv_setting_key(d, 1).len != 0);
     else if (d->type == LV_TYPE_MARK) {
         char mark[64];
@@ -186,6 +187,8 @@ size_t lv_config_list(const struct lv_config *c, bool changed_only, char *out, s
             say_line(&w, c, d, LV_BYTES_LIT(""), lv_bytes_str(text));
             continue;
         }
+        if (d->low == 1) /* else the default's items would come back */
+            say_line(&w, c, d, LV_BYTES_LIT(""), LV_BYTES_LIT("none"));
         while (lv_items_next(&text, &name, &value))
             say_line(&w, c, d, name, value);
     }

@@ -396,7 +396,7 @@ void lv_log_set_fd(int fd)
 
 void lv_log_config_init(struct lv_log_config *c)
 {
-    memset(c, 0, sizeof(*c)); /* whole, to be compared */
+    memset(c, 0, sizeof(*c));
     for (int i = 0; i < LV_LOG_CATEGORY_COUNT; i++)
         c->levels[i] = LV_LOG_INFO;
     c->console.level = LV_LOG_DEBUG;
@@ -459,6 +459,25 @@ static void set_sockets(struct lv_log_config *c, struct failure *f)
         uninstall(SYSLOG);
 }
 
+static bool is_same(const struct lv_log_config *a, const struct lv_log_config *b)
+{
+    return a->console.level == b->console.level && a->console.form == b->console.form &&
+           a->console.time == b->console.time && a->console.fd == b->console.fd &&
+           a->file.level == b->file.level && a->file.form == b->file.form &&
+           a->file.time == b->file.time && strcmp(a->file.path, b->file.path) == 0 &&
+           a->file.bytes_max == b->file.bytes_max && a->file.kept == b->file.kept &&
+           strcmp(a->file.rotation_date, b->file.rotation_date) == 0 &&
+           a->journald.level == b->journald.level &&
+           strcmp(a->journald.socket, b->journald.socket) == 0 &&
+           a->syslog.level == b->syslog.level && a->syslog.form == b->syslog.form &&
+           a->syslog.transport == b->syslog.transport &&
+           a->syslog.is_rfc5424 == b->syslog.is_rfc5424 &&
+           strcmp(a->syslog.socket, b->syslog.socket) == 0 &&
+           strcmp(a->syslog.host, b->syslog.host) == 0 && a->syslog.port == b->syslog.port &&
+           a->syslog.facility == b->syslog.facility &&
+           strcmp(a->syslog.identity, b->syslog.identity) == 0;
+}
+
 enum lv_err lv_log_configure(const struct lv_log_config *c, char *error, size_t cap)
 {
     struct snapshot *old = atomic_load_explicit(&current, memory_order_acquire);
@@ -466,7 +485,7 @@ enum lv_err lv_log_configure(const struct lv_log_config *c, char *error, size_t 
 
     for (int i = 0; i < LV_LOG_CATEGORY_COUNT; i++)
         lv_log_set_category_level((enum lv_log_category)i, c->levels[i]);
-    if (old != NULL && memcmp(c, &old->config, sizeof(*c)) == 0)
+    if (old != NULL && is_same(c, &old->config))
         return LV_OK;
     struct snapshot *s = lv_mem_alloc(sizeof(*s), LV_TAG_CONFIG);
     if (s == NULL) {

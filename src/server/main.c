@@ -120,6 +120,7 @@ static void reload(void)
         lv_log(CONFIG_REFUSED, lv_log_u64(errors));
         return;
     }
+    lv_log_reopen();
     char error[512];
     if (!set_log(error, sizeof(error)))
         lv_log(CONFIG_ERROR, lv_log_str(error));
@@ -146,7 +147,6 @@ static void on_signal(uv_signal_t *handle, int number)
 static void on_hup(uv_signal_t *handle, int number)
 {
     (void)handle, (void)number;
-    lv_log_reopen();
     reload();
 }
 

@@ -2,9 +2,11 @@
 #include "config/config.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "lv_test.h"
+#include "os/os.h"
 
 static struct lv_config *config;
 static const struct lv_settings *s;
@@ -265,6 +267,10 @@ LV_TEST(loopback_users_keep_guest)
     CHECK(lv_bytes_eq(value, LV_BYTES_LIT("false")));
     good("loopback_users = none");
     CHECK_STR(s->loopback_users, "");
+    good("loopback_users = ann,bob");
+    CHECK_STR(s->loopback_users, "ann=true\nbob=true");
+    CHECK_STR(wrong("loopback_users = ann b"),
+              "1:18: 'ann b' is not a name: no blanks, quotes, '=' or '#'");
     done();
 }
 
@@ -403,6 +409,63 @@ LV_TEST(variables_of_rabbitmq)
     done();
 }
 
+LV_TEST(a_variable_that_no_option_has_is_told)
+{
+    load(ARGV("--config", "none"),
+         ENVP("LEVERET_HARTBEAT=5", "LEVERETD=/x", "LEVERET_CONFIG_FILE=none"));
+    CHECK_STR(
+        lv_config_note(config, 0)->text,
+        "environment variable LEVERET_HARTBEAT is not used (did you mean that of --heartbeat?)");
+    CHECK(lv_config_note(config, 1) == NULL);
+    done();
+}
+
+static char folder[128];
+
+static const char *in_folder(const char *name)
+{
+    static char path[4][256];
+    static unsigned next;
+    char *out = path[next++ % 4];
+
+    (void)snprintf(out, sizeof(path[0]), "%s/%s", folder, name);
+    return out;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    CHECK_EQ(lv_os_replace_file(in_folder(name), lv_bytes_str(text)), LV_OK);
+}
+
+/* What is looked for when no file is named: the first that is there, or whose conf.d is. */
+LV_TEST(files_are_found)
+{
+    const char *temp = getenv("TMPDIR");
+    (void)snprintf(folder, sizeof(folder), "%s/leveret-config-XXXXXX", temp != NULL ? temp : "/tmp");
+    CHECK(mkdtemp(folder) != NULL);
+    CHECK_EQ(lv_os_mkdir(in_folder("a")), LV_OK);
+    CHECK_EQ(lv_os_mkdir(in_folder("b")), LV_OK);
+    write_file("b/x.conf", "heartbeat = 7\n");
+    const char *const etc[] = { in_folder("a/x.conf"), in_folder("b/x.conf"), NULL };
+    struct lv_config_sources from = { 0, NULL, NULL, etc };
+
+    done();
+    CHECK_EQ(lv_config_load(&from, &config), LV_OK);
+    CHECK_EQ(lv_config_settings(config)->heartbeat, 7);
+    CHECK_STR(lv_config_file(config, 0), in_folder("b/x.conf"));
+    CHECK(lv_config_file(config, 1) == NULL);
+    CHECK_EQ(lv_os_mkdir(in_folder("a/conf.d")), LV_OK);
+    write_file("a/conf.d/1.conf", "heartbeat = 8\n");
+    done();
+    CHECK_EQ(lv_config_load(&from, &config), LV_OK);
+    CHECK_EQ(lv_config_settings(config)->heartbeat, 8);
+    CHECK(lv_config_file(config, 1) == NULL);
+    done();
+    static const char *const left[] = { "a/conf.d/1.conf", "a/conf.d", "a", "b/x.conf", "b", "" };
+    for (size_t i = 0; i < LV_ARRAY_LEN(left); i++)
+        CHECK_EQ(remove(in_folder(left[i])), 0);
+}
+
 LV_TEST(wrong_arguments_are_usage_errors)
 {
     CHECK_STR(wrong_arguments(ARGV("--chanel-max", "5"), NULL),
@@ -451,7 +514,7 @@ LV_TEST(a_list_is_a_file)
 
     good("listeners.tcp.1 = 127.0.0.1:1\nlisteners.tcp.2 = 2\ndisk_free_limit.relative = 1.5\n"
          "default_vhost = 'a # b'\ndefault_users.a\\.b.tags = x\nauth_ldap.x.y = "
-         "z\nloopback_users.guest = false\n"
+         "z\nloopback_users = ann\n"
          "log.file.rotation.date = $D0\nmax_connections = infinity\nproduct.name = ''");
     CHECK(lv_config_list(config, true, first, sizeof(first)) < sizeof(first));
     good(first);

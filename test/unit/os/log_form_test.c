@@ -87,6 +87,7 @@ LV_TEST(a_line_as_json)
 LV_TEST(a_long_json_line_is_whole)
 {
     struct lv_log_config c = defaults();
+    static const char euro[3] = { (char)0xE2, (char)0x82, (char)0xAC };
     char *lots = malloc(100000);
 
     memset(lots, '\x01', 100000);
@@ -99,7 +100,7 @@ LV_TEST(a_long_json_line_is_whole)
     CHECK_EQ(text[strlen(text) - 2], '}');
     CHECK(strlen(text) < 8192);
     for (size_t i = 0; i < 99999; i += 3)
-        memcpy(lots + i, "\xE2\x82\xAC", 3); /* never half a character */
+        memcpy(lots + i, euro, sizeof(euro)); /* never half a character */
     lots[99999] = ' ';
     begin(&c);
     lv_log(CONN_OPENED, lv_log_u64(7), v, v, v);
@@ -184,8 +185,10 @@ LV_TEST(the_journals_datagram)
 {
     struct lv_log_config c = defaults();
     struct sockaddr_un at = { .sun_family = AF_UNIX };
-    char folder[] = "/tmp/leveret-log-XXXXXX", datagram[4096];
+    char folder[64], datagram[4096];
+    const char *temp = getenv("TMPDIR");
 
+    (void)snprintf(folder, sizeof(folder), "%s/leveret-log-XXXXXX", temp != NULL ? temp : "/tmp");
     CHECK(mkdtemp(folder) != NULL);
     (void)snprintf(at.sun_path, sizeof(at.sun_path), "%s/socket", folder);
     int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
