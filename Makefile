@@ -56,7 +56,7 @@ cover: ## lines reached by the tests: build/coverage/report/index.html
 	@$(tally) cover
 
 bench: build ## measure throughput and latency (docs/performance.md)
-	@cmake --build build/$(PRESET) -j $(JOBS) --target relay
+	@cmake --build build/$(PRESET) -j $(JOBS) --target relay lv-floor
 	@test/bench/run.sh
 
 install: build ## into PREFIX (/usr/local), below DESTDIR if set

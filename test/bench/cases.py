@@ -31,11 +31,13 @@ class Metric:
 @dataclass(frozen=True)
 class Case:
     name: str           # for --only
-    args: str           # of `leveret bench`
+    args: str           # of `leveret bench`; {pid} is the server's process
     metrics: tuple
     is_timed: bool = True               # takes --duration
     without: tuple = ()                 # contenders that cannot
     only: tuple = field(default=())     # contenders beyond the usual ones
+    how: str = "bench"                  # what is done with it: see HOW in compare.py
+    floor: str = None                   # arguments of lv-floor, where the disk alone has a figure
 
 
 def delivered(row, *targets):
@@ -83,6 +85,56 @@ CASES = (
         "channels opened and closed, 4 clients", "/s")),
     Case("churn-queue", "churn-queue --clients 4", per_second(
         "queues declared and deleted, 4 clients", "/s", Target(15, of="rabbitmq"))),
+)
+
+# Durable queues, persistent messages of 1 KiB, confirmed. Nobody consumes where the disk is meant: a message that is
+# delivered and settled at once need not be written.
+DURABLE = "--durable --persistent --size 1K"
+MILLION = f"--count 1000000 --confirm 1000 {DURABLE}"
+
+
+def confirmed(row, *targets):
+    return (Metric(row, "confirmed_per_s", "msg/s", targets),)
+
+
+def durable(name, args, metrics, **more):
+    return Case(name, f"{args} {DURABLE}", metrics, without=("relay",), **more)
+
+
+CASES += (
+    durable("durable-w1", "throughput --consumers 0 --confirm 1", confirmed(
+        "durable 1 KiB, window 1", Target(0.9, of="floor"), Target(2, of="rabbitmq")), floor="--window 1"),
+    durable("durable-w100", "throughput --consumers 0 --confirm 100", confirmed(
+        "durable 1 KiB, window 100", Target(0.8, of="floor"), Target(4, of="rabbitmq")), floor="--window 100"),
+    durable("durable-w1000", "throughput --consumers 0 --confirm 1000", confirmed(
+        "durable 1 KiB, window 1000", Target(0.6, of="floor"), Target(4, of="rabbitmq")), floor="--window 1000"),
+    durable("durable-8x1000", "throughput --consumers 0 --producers 8 --queues 8 --confirm 1000", confirmed(
+        "durable 1 KiB, 8 producers and queues, window 1000", Target(0.6, of="floor"), Target(4, of="rabbitmq")),
+        floor="--window 1000 --producers 8"),
+    durable("durable-flow", "throughput --confirm 1000 --prefetch 1000 --ack 100", delivered(
+        "durable 1 KiB, window 1000, consumed, ack every 100", Target(4, of="rabbitmq"))),
+    durable("durable-quorum", "throughput --consumers 0 --confirm 1000 --queue-type quorum", confirmed(
+        "quorum queue 1 KiB, window 1000", Target(4, of="rabbitmq"))),
+    Case("durable-fill", f"fill {MILLION} --pid {{pid}}", (
+        Metric("durable 1 KiB, fill 1 M", "confirmed_per_s", "msg/s", (Target(4, of="rabbitmq"),)),
+        Metric("resident with 1 M durable 1 KiB waiting", "rss_mib", "MiB", (Target(at_most=256),), True)),
+        is_timed=False, without=("relay",)),
+    Case("durable-drain", f"drain {MILLION} --prefetch 1000 --ack 100", delivered(
+        "durable 1 KiB, drain 1 M, ack every 100", Target(4, of="rabbitmq")), is_timed=False, without=("relay",)),
+    Case("durable-restart-clean", f"fill {MILLION}", (
+        Metric("stopped with 1 M durable 1 KiB, start to serving", "start_ms", "ms", (Target(at_most=1000),), True),
+        Metric("drain after that", "delivered_per_s", "msg/s")),
+        is_timed=False, without=("relay",), how="restart"),
+    Case("durable-restart-kill", f"fill {MILLION}", (
+        Metric("killed with 1 M durable 1 KiB, start to serving", "start_ms", "ms", (Target(at_most=5000),), True),
+        Metric("drain after that kill", "delivered_per_s", "msg/s")),
+        is_timed=False, without=("relay",), how="restart after a kill"),
+    Case("durable-declare-delete", "churn-queue --clients 4 --durable", per_second(
+        "durable queues declared and deleted, 4 clients", "/s", Target(4, of="rabbitmq")), without=("relay",)),
+    Case("durable-fanout", f"fanout --count 50000 --confirm 1000 --consumers 0 {DURABLE}", (
+        Metric("durable 1 KiB, fan-out to 10 queues", "confirmed_per_s", "msg/s", (Target(4, of="rabbitmq"),)),
+        Metric("bytes written for each of them", "written_each", "B", (Target(at_most=2048),), True)),
+        is_timed=False, without=("relay",), how="with bytes written"),
 )
 
 # Measured on a server that has just started.

@@ -23,7 +23,7 @@ from cases import CASES, FOOTPRINT
 from contenders import ROOT, built, find
 from table import markdown
 
-CONTENDERS = ("leveret", "relay", "rabbitmq")
+CONTENDERS = ("leveret", "relay", "rabbitmq", "floor")
 CONNECTIONS = 2000
 QUEUES = 10000
 
@@ -63,13 +63,53 @@ class Results:
                 for metric, by_name in self.rows.values()]
 
 
+def run_bench(server, args):
+    result = bench(server.url, [str(server.pid) if arg == "{pid}" else arg for arg in args])
+    if "rss_bytes" in result:
+        result["rss_mib"] = result["rss_bytes"] / 2**20
+    return result
+
+
+def run_with_bytes_written(server, args):
+    before = server.written_bytes()
+    result = bench(server.url, args)
+    result["written_each"] = (server.written_bytes() - before) / result["published"]
+    return result
+
+
+def run_restart(server, args, kill=False):
+    """Fills, restarts, and drains what must be there again: fails when something is missing."""
+    bench(server.url, [*args, "--name", "kept", "--keep"])
+    start_s = server.restart(kill)
+    drain = ["drain", "--producers", "0", "--durable", "--prefetch", "1000", "--ack", "100", "--name", "kept"]
+    result = bench(server.url, [*drain, "--count", args[args.index("--count") + 1]])
+    return {**result, "start_ms": start_s * 1000}
+
+
+# What is done for a case; the flag: on a server of its own, which others would feel.
+HOW = {
+    "bench": (run_bench, False),
+    "with bytes written": (run_with_bytes_written, False),
+    "restart": (run_restart, True),
+    "restart after a kill": (lambda server, args: run_restart(server, args, kill=True), True),
+}
+
+
+def figures_of(case, contender, duration):
+    if case.floor and contender.name == "floor":
+        with contender as disk:
+            return disk.measure(case.floor.split(), duration)
+    args = case.args.split() + (["--duration", str(duration)] if case.is_timed else [])
+    run, is_alone = HOW[case.how]
+    if is_alone:
+        return fresh(contender, lambda server: run(server, args))
+    with contender as server:
+        return run(server, args)
+
+
 def run_case(case, contender, duration, results):
-    args = case.args.split()
-    if case.is_timed:
-        args += ["--duration", str(duration)]
     try:
-        with contender as server:
-            result = bench(server.url, args)
+        result = figures_of(case, contender, duration)
     except RuntimeError as error:
         print(f"  {case.name}: {contender.name}: {error}", file=sys.stderr)
         return
@@ -118,7 +158,7 @@ def measure(options, usual, special, results):
     for case in CASES:
         if wanted and case.name not in wanted:
             continue
-        taking_part = [c for c in usual if c.name not in case.without]
+        taking_part = [c for c in usual if c.name not in case.without and (case.floor or c.name != "floor")]
         taking_part += [c for c in special if c.name in case.only]
         print(f"{case.name}: leveret bench {case.args}", file=sys.stderr)
         for _ in range(options.runs):
@@ -128,7 +168,7 @@ def measure(options, usual, special, results):
         return
     for _ in range(options.runs):
         for contender in usual:
-            if contender.name in CONTENDERS:
+            if contender.name in CONTENDERS and contender.name != "floor":
                 run_footprint(contender, results)
 
 

@@ -1,8 +1,11 @@
 """Who is compared: each gives .start(), .stop(), .url, .pid, .rss_bytes() as in test/support."""
 
+import json
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -24,6 +27,26 @@ class Relay(Leveret):
     def _command(self):
         return [built("lv-relay", "LV_RELAY"), "--amqp-listen", self.amqp_listen,
                 "--ready-file", self.ready_path]
+
+
+class Floor:
+    """Not a broker: what the disk allows one that syncs before it confirms."""
+
+    url = None
+
+    def start(self):
+        return self
+
+    def stop(self):
+        pass
+
+    def measure(self, args, seconds):
+        with tempfile.TemporaryDirectory(prefix="floor-") as folder:
+            command = [built("lv-floor", "LV_FLOOR"), "--dir", folder, "--seconds", str(seconds), *args]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+        return json.loads(done.stdout)
 
 
 class Elsewhere:
@@ -99,6 +122,7 @@ def find(names, urls):
         "leveret-1-loop": (lambda: Contender("leveret-1-loop", lambda: Leveret("--loops", "1")),
                            leveretd_path()),
         "relay": (lambda: Contender("relay", Relay), built("lv-relay", "LV_RELAY")),
+        "floor": (lambda: Contender("floor", Floor), built("lv-floor", "LV_FLOOR")),
         "rabbitmq": (lambda: Contender("rabbitmq", TimedRabbitMQ, is_kept=True), None),
     }
     found = []

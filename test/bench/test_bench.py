@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from contenders import Relay, built
+from contenders import Floor, Relay, built
 from support.broker import Leveret
 
 QUICK = ("--duration", "0.2", "--warmup", "0")
@@ -115,6 +115,17 @@ def test_a_run_removes_what_it_declared(broker):
 def test_the_relay_loses_nothing(line):
     with Relay() as relay:
         assert measure(relay.url, *line.split(), *QUICK, "--verify")["verify"] == NOTHING_WRONG
+
+
+def test_what_is_kept_is_there_for_another_run(broker):
+    name = ("--name", "kept", "--durable")
+    measure(broker.url, "fill", "--count", "300", "--keep", "--persistent", *name)
+    assert measure(broker.url, "drain", "--count", "300", "--producers", "0", *name)["delivered"] == 300
+
+
+@pytest.mark.skipif(not os.path.exists(built("lv-floor", "LV_FLOOR")), reason="no lv-floor built")
+def test_the_floor_syncs():
+    assert Floor().measure(["--window", "10", "--producers", "2"], 0.1)["syncs_per_s"] > 0
 
 
 # ---- errors ----

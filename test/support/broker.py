@@ -22,6 +22,7 @@ def leveretd_path():
 
 class Leveret(ServerProcess):
     name = "leveret"
+    start_timeout_s = 20.0
 
     def __init__(self, *args, amqp_listen="127.0.0.1:0", http_listen="none"):
         """`args` are further command-line arguments."""
@@ -44,8 +45,13 @@ class Leveret(ServerProcess):
     def _launch(self):
         started = time.monotonic()
         self.process = self._spawn(self._command())
-        wait_until(self._is_ready, 20, "leveretd ready file", interval_s=0.0005)
+        wait_until(self._is_ready, self.start_timeout_s, "leveretd ready file", interval_s=0.0005)
         self.start_s = time.monotonic() - started
+
+    def _relaunch(self):
+        if os.path.exists(self.ready_path):
+            os.remove(self.ready_path)
+        self._launch()
 
     def _is_ready(self):
         if self.process.poll() is not None:

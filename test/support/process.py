@@ -5,13 +5,14 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 
 class ServerProcess:
     """Base of the brokers: owns one directory and one process group.
 
-    A subclass gives `name` and the methods `_launch()` (starts self.process) and
-    `_wait_ready()`; both may use `self.dir`.
+    A subclass gives `name` and the methods `_launch()` (starts self.process), `_relaunch()` (the
+    same once more, on what an earlier process left) and `_wait_ready()`; all may use `self.dir`.
     """
 
     name = "server"
@@ -63,6 +64,23 @@ class ServerProcess:
         """Ends the process with SIGKILL and keeps the directory, as a crash would."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def restart(self, kill=False):
+        """Ends the process, gracefully or by SIGKILL, and starts it on the same directory; gives the
+        seconds from the start to serving."""
+        if kill:
+            self.kill()
+        else:
+            self._end(self.process)
+        began = time.monotonic()
+        self._relaunch()
+        self._wait_ready()
+        return time.monotonic() - began
+
+    def written_bytes(self):
+        """What the process has had written to disks so far."""
+        with open(f"/proc/{self.pid}/io", encoding="ascii") as io:
+            return int(next(line for line in io if line.startswith("write_bytes")).split()[1])
 
     def log_tail(self, size=4000):
         try:

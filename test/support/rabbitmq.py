@@ -85,6 +85,12 @@ class RabbitMQ(ServerProcess):
         wait_until(self._epmd_answers, 10, "epmd")
         self.process = self._spawn([os.path.join(SCRIPTS, "rabbitmq-server")], self.env)
 
+    def _relaunch(self):
+        """The same node, with the epmd it has."""
+        if os.path.exists(self._path("pid")):
+            os.remove(self._path("pid"))
+        self.process = self._spawn([os.path.join(SCRIPTS, "rabbitmq-server")], self.env)
+
     def _epmd_answers(self):
         return subprocess.run(["epmd", "-names"], env=self.env, check=False,
                               capture_output=True).returncode == 0

@@ -389,7 +389,7 @@ static bool subscribe(struct lv_consumer *c, struct lv_client *client, bool is_b
         return false;
     for (uint64_t i = 0; i < count; i++) {
         char queue[LV_NAME_MAX], tag[24];
-        lv_topology_queue_name(queue,
+        lv_topology_queue_name(queue, o,
                                lv_topology_shared_queue(o->queues, o->consumers, c->index, i));
         snprintf(tag, sizeof(tag), "%u", (unsigned)i);
         if (!lv_client_consume(client, queue, tag, o->ack == 0, !is_backlogged, fault))

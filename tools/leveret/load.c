@@ -208,6 +208,8 @@ static bool fill_then_drain(struct lv_run *run, const struct lv_topology *t, str
     if (!start_producers(run, t, watch, fault))
         return false;
     watch_to_the_end(run, watch);
+    if (run->options->producers == 0) /* it was filled by another run */
+        atomic_store(&run->in_flight, (int64_t)run->options->count);
     run->consumer_threads = consumer_threads;
     watch->from = sample(run);
     if (!start_consumers(run, true, fault))

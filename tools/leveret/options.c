@@ -12,6 +12,7 @@
 #include "base/assert.h"
 
 #define UNSET UINT64_MAX
+#define NAME_BYTES_MAX 20u
 #define URL_DEFAULT "amqp://guest:guest@127.0.0.1:5672/%2f"
 
 /* Default in-flight cap: enough to keep every socket buffer full, too little to fill a broker. */
@@ -48,7 +49,7 @@ static const struct mode {
                         "publish into a queue that nobody reads",
                         { .producers = 1, .queues = 1, .count = 1000000, .confirm = 5000 } },
     [LV_BENCH_DRAIN] = { "drain",
-                         "empty a queue that was filled before",
+                         "empty a queue that was filled before (--producers 0: by another run)",
                          { .producers = 1,
                            .consumers = 1,
                            .queues = 1,
@@ -101,6 +102,8 @@ static const struct option {
     { "--persistent", KIND_FLAG, AT(is_persistent), 0, 0, NULL, "delivery mode 2" },
     { "--durable", KIND_FLAG, AT(is_durable), 0, 0, NULL, "durable queues and exchanges" },
     { "--queue-type", KIND_TEXT, AT(queue_type), 0, 0, "TYPE", "x-queue-type of the queues" },
+    { "--name", KIND_TEXT, AT(name), 0, 0, "NAME", "queues are NAME.0, NAME.1 ... (lv<pid>)" },
+    { "--keep", KIND_FLAG, AT(is_kept), 0, 0, NULL, "leave queues, exchange and messages behind" },
     { "--verify", KIND_FLAG, AT(is_verified), 0, 0, NULL,
       "check for loss, duplicates, order and content" },
     { "--idle-connections", KIND_COUNT, AT(idle_connections), 0, 1000000, "N",
@@ -259,8 +262,10 @@ static bool check(const struct lv_bench_options *o, struct lv_fault *fault)
     if (o->ack != 0 && o->prefetch != 0 && o->ack > o->prefetch)
         return lv_fail(fault, EX_USAGE, "--ack %u would wait for ever with --prefetch %u",
                        (unsigned)o->ack, (unsigned)o->prefetch);
-    if (is_load && o->producers == 0)
+    if (is_load && o->producers == 0 && (o->mode != LV_BENCH_DRAIN || o->is_verified))
         return lv_fail(fault, EX_USAGE, "--producers: at least 1");
+    if (o->name != NULL && (o->name[0] == '\0' || strlen(o->name) > NAME_BYTES_MAX))
+        return lv_fail(fault, EX_USAGE, "--name: 1 to %u bytes", NAME_BYTES_MAX);
     if (o->mode == LV_BENCH_LATENCY && (o->rate <= 0 || o->consumers == 0))
         return lv_fail(fault, EX_USAGE, "latency needs a rate and a consumer");
     bool goes_by_count = o->mode >= LV_BENCH_FILL && o->mode <= LV_BENCH_DECLARE;

@@ -38,7 +38,8 @@ struct lv_bench_options {
     double rate;    /* messages a second, all producers together; 0: as fast as it goes */
     double duration_s, warmup_s;
     const char *queue_type; /* NULL: the broker's default */
-    bool is_persistent, is_durable, is_verified, is_json;
+    const char *name;       /* queues are <name>.0 and so on; NULL: lv<pid> */
+    bool is_persistent, is_durable, is_kept, is_verified, is_json;
 };
 
 /* Word for the mode on the command line. */

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define TABLE_MAX 96u
@@ -13,9 +14,21 @@ static const char *const exchange_type[LV_BENCH_MODES] = {
     [LV_BENCH_HEADERS] = "headers",
 };
 
-void lv_topology_queue_name(char name[static LV_NAME_MAX], uint64_t queue)
+/* The beginning of every name: what the user wants, or what no other run on this machine has. */
+static void name_prefix(char prefix[static LV_NAME_MAX], const struct lv_bench_options *o)
 {
-    snprintf(name, LV_NAME_MAX, "lv%x.%u", (unsigned)getpid(), (unsigned)queue);
+    if (o->name != NULL)
+        snprintf(prefix, LV_NAME_MAX, "%s", o->name);
+    else
+        snprintf(prefix, LV_NAME_MAX, "lv%x", (unsigned)getpid());
+}
+
+void lv_topology_queue_name(char name[static LV_NAME_MAX], const struct lv_bench_options *o,
+                            uint64_t queue)
+{
+    name_prefix(name, o);
+    size_t len = strlen(name);
+    snprintf(name + len, LV_NAME_MAX - len, ".%u", (unsigned)queue);
 }
 
 uint64_t lv_topology_share(uint64_t queues, uint64_t sharers, uint64_t index)
@@ -65,7 +78,7 @@ static bool bind_one(struct lv_topology *t, uint64_t i, struct lv_fault *fault)
     uint8_t bytes[TABLE_MAX];
     struct lv_bytes table = { 0 };
 
-    lv_topology_queue_name(queue, i % t->options->queues);
+    lv_topology_queue_name(queue, t->options, i % t->options->queues);
     if (t->options->mode == LV_BENCH_TOPIC)
         topic_pattern(pattern, i);
     if (t->options->mode == LV_BENCH_HEADERS)
@@ -78,7 +91,10 @@ static bool bind_all(struct lv_topology *t, const char *type, struct lv_fault *f
     const struct lv_bench_options *o = t->options;
     uint64_t count = o->mode == LV_BENCH_FANOUT ? o->queues : o->bindings;
 
-    snprintf(t->exchange, sizeof(t->exchange), "lv%x.x", (unsigned)getpid());
+    char prefix[LV_NAME_MAX];
+
+    name_prefix(prefix, o);
+    snprintf(t->exchange, sizeof(t->exchange), "%.30s.x", prefix);
     if (!lv_client_exchange_declare(&t->control, t->exchange, type, o->is_durable, fault))
         return false;
     t->has_exchange = true;
@@ -97,7 +113,7 @@ static bool declare_queues(struct lv_topology *t, struct lv_fault *fault)
     struct lv_queue_spec queue = { .name = name, .type = o->queue_type, .is_durable = o->is_durable };
 
     for (; t->queues_declared < o->queues; t->queues_declared++) {
-        lv_topology_queue_name(name, t->queues_declared);
+        lv_topology_queue_name(name, o, t->queues_declared);
         if (!lv_client_queue_declare(&t->control, &queue, fault))
             return false;
     }
@@ -123,10 +139,12 @@ static bool remove_all(struct lv_topology *t, struct lv_fault *fault)
 {
     char name[LV_NAME_MAX];
 
+    if (t->options->is_kept)
+        return lv_client_close(&t->control, fault);
     if (t->has_exchange && !lv_client_exchange_delete(&t->control, t->exchange, fault))
         return false;
     for (uint64_t i = 0; i < t->queues_declared; i++) {
-        lv_topology_queue_name(name, i);
+        lv_topology_queue_name(name, t->options, i);
         if (!lv_client_queue_delete(&t->control, name, fault))
             return false;
     }
@@ -150,7 +168,8 @@ static void route_to_queues(const struct lv_topology *t, uint64_t producer, stru
 
     for (size_t i = 0; i < routes->count; i++) {
         char *key = routes->text + i * LV_NAME_MAX;
-        lv_topology_queue_name(key, lv_topology_shared_queue(o->queues, o->producers, producer, i));
+        lv_topology_queue_name(key, o,
+                               lv_topology_shared_queue(o->queues, o->producers, producer, i));
         routes->route[i].key = key;
     }
 }

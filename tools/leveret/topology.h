@@ -28,10 +28,11 @@ struct lv_routes {
 
 bool lv_topology_open(struct lv_topology *t, const struct lv_bench_options *o,
                       struct lv_fault *fault);
-/* Deletes what was declared and hangs up; says on standard error what could not be deleted. */
+/* Deletes what was declared (unless it is to be kept) and hangs up; says on standard error what could not be deleted. */
 void lv_topology_close(struct lv_topology *t);
 
-void lv_topology_queue_name(char name[static LV_NAME_MAX], uint64_t queue);
+void lv_topology_queue_name(char name[static LV_NAME_MAX], const struct lv_bench_options *o,
+                            uint64_t queue);
 /* Number of queues that one of `sharers` connections works on, and the n-th of them for connection `index`:
  * every connection has its own queues when there are enough, else every queue has several connections. */
 uint64_t lv_topology_share(uint64_t queues, uint64_t sharers, uint64_t index);
