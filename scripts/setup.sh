@@ -16,6 +16,7 @@ build  libuv1-dev
 build  libck-dev
 build  liburcu-dev
 build  libxxhash-dev
+build  libisal-dev
 build  uthash-dev
 build  libssl-dev
 build  libpcre2-dev

@@ -18,7 +18,9 @@ static enum lv_err vhost_add(struct lv_broker *b, const char *name)
     memcpy(v->text, name, len);
     v->name.key = lv_bytes(v->text, len);
     v->name.hash = lv_hash(v->name.key, 0);
+    v->broker = b;
     enum lv_err err = lv_router_init(&v->router, &lv_loop_reclaim);
+    v->router.exchange_gone = lv_meta_exchange_gone;
     if (err == LV_OK)
         err = lv_ptrmap_add(&b->vhosts, &v->name);
     if (err != LV_OK)
@@ -67,8 +69,10 @@ static enum lv_err shard_start(struct lv_loop *loop)
 
     shard->loop = loop;
     lv_loop_set_data(loop, shard);
-    if (shard->index == LV_REGISTRY_LOOP)
+    if (shard->index == LV_REGISTRY_LOOP) {
         lv_alarm_start(shard);
+        lv_durable_start(shard);
+    }
     return LV_OK;
 }
 
@@ -89,6 +93,7 @@ enum lv_err lv_broker_set_loops(struct lv_broker *b, struct lv_loops *loops)
         lv_handles_init(&shard->subs, (uint8_t)i);
         lv_handles_init(&shard->sessions, (uint8_t)i);
         lv_route_init(&shard->route);
+        lv_list_init(&shard->awaiting);
     }
     return LV_OK;
 }
@@ -114,6 +119,7 @@ static void shard_fini(struct lv_shard *shard)
     lv_handles_fini(&shard->subs);
     lv_handles_fini(&shard->sessions);
     lv_route_fini(&shard->route);
+    lv_journal_fini(&shard->journal);
 }
 
 void lv_broker_free(struct lv_broker *b)
@@ -121,6 +127,7 @@ void lv_broker_free(struct lv_broker *b)
     struct lv_ptrmap_entry *e;
     size_t pos = 0;
 
+    lv_durable_stop(b);
     for (unsigned i = 0; b->shards != NULL && i < lv_loops_count(b->loops); i++)
         shard_fini(&b->shards[i]);
     lv_mem_free(b->shards, LV_TAG_BROKER);
@@ -128,6 +135,9 @@ void lv_broker_free(struct lv_broker *b)
         vhost_free((struct lv_vhost *)e);
     }
     lv_ptrmap_fini(&b->vhosts);
+    lv_wal_reader_free(b->wal_reader);
+    lv_store_close(b->store);
+    lv_mem_free((void *)b->back, LV_TAG_BROKER);
     lv_mem_free(b, LV_TAG_BROKER);
 }
 
@@ -163,13 +173,19 @@ static void mail_arrived(struct lv_loop *loop, unsigned from, const struct lv_ma
         ((lv_accept_fn *)m->w[0])(shard, (int)m->a);
         break;
     case LV_MAIL_MOVE:
-        lv_session_adopt(shard, (struct lv_session *)m->w[0]);
+        lv_session_adopt(shard, (struct lv_session *)m->w[0], m->a != 0);
         break;
     case LV_MAIL_SHUT:
         lv_sessions_shut(shard);
         break;
     case LV_MAIL_ALARM:
         lv_broker_mail_alarm(shard, m);
+        break;
+    case LV_MAIL_STATES:
+    case LV_MAIL_STATES_DONE:
+    case LV_MAIL_DOOMED:
+    case LV_MAIL_TX_CLOSED:
+        lv_durable_mail(shard, m);
         break;
     case LV_MAIL_OP_COUNT:
         LV_UNREACHABLE("mail without an op");
@@ -181,6 +197,7 @@ void lv_broker_hook(struct lv_broker *b, struct lv_loops_config *config)
     config->owner = b;
     config->start = shard_start;
     config->mail = mail_arrived;
+    config->turn_end = lv_durable_turn;
 }
 
 void lv_broker_place(struct lv_broker *b, int fd, lv_accept_fn *accept)

@@ -22,6 +22,9 @@ void lv_broker_free(struct lv_broker *b);
 void lv_broker_hook(struct lv_broker *b, struct lv_loops_config *config);
 enum lv_err lv_broker_set_loops(struct lv_broker *b, struct lv_loops *loops) LV_MUST_USE;
 
+/* Opens the data directory and brings back what is in it; after lv_broker_set_loops, before the loops run. LV_EINUSE:
+ * another process has it; LV_EVERSION, LV_ECORRUPT, LV_EIO, LV_ENOSPC, LV_ENOMEM. */
+enum lv_err lv_broker_recover(struct lv_broker *b) LV_MUST_USE;
 /* Gives a socket accepted on loop 0 to the loop with the fewest sessions. Takes `fd`. */
 void lv_broker_place(struct lv_broker *b, int fd, lv_accept_fn *accept);
 /* Asks every session to close (320), and stops the loops when all are gone or `grace_ms` is over. Loop 0. */

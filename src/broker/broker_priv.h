@@ -6,12 +6,15 @@
 #include "base/table.h"
 #include "broker/broker.h"
 #include "broker/session.h"
+#include "engine/load.h"
+#include "store/store.h"
 
 #define LV_REGISTRY_LOOP 0u
 
 struct lv_vhost {
     struct lv_ptrmap_entry name; /* first */
-    struct lv_router router;
+    struct lv_router router;     /* first but for the name: see lv_meta_exchange_gone */
+    struct lv_broker *broker;
     char text[];
 };
 
@@ -23,6 +26,7 @@ struct lv_vhost {
 struct lv_queue_entry {
     struct lv_dest dest;    /* first */
     _Atomic lv_handle home; /* the queue, on its home loop; or one of LV_HOME_* */
+    uint64_t id;            /* never given twice, also over restarts */
     uint64_t owner;         /* session that has it exclusively, 0: nobody */
     bool durable, auto_delete;
     struct lv_bytes arguments; /* views data */
@@ -38,6 +42,7 @@ struct lv_home_queue {
     struct lv_queue_entry *entry; /* the registry's once it is in the directory */
     struct lv_vhost *vhost;
     lv_handle self;
+    struct lv_call *gets; /* basic.get that waits for the disk */
 };
 
 /* The home's side of a consumer. */
@@ -60,6 +65,18 @@ struct lv_shard {
     struct lv_route route;          /* scratch */
     bool is_alarmed;                /* publishers must wait */
     _Atomic uint32_t session_count; /* placement reads it from every loop */
+
+    /* durable.c */
+    struct lv_journal journal;
+    _Atomic(struct lv_load *) loaded; /* by the reader, newest first */
+    _Atomic bool waits;               /* somebody here waits for the log thread */
+    lv_lsn stable_seen, told; /* the log's; journal.end when the log thread was last woken */
+    lv_lsn topology_seen, topology_told;
+    struct lv_link awaiting;                      /* sessions */
+    struct lv_call *first_waiting, *last_waiting; /* calls, in the order of their `end` */
+    struct lv_states *states_due;                 /* asked for and not written yet */
+    struct lv_doomed *doomed; /* files that messages are carried out of; NULL: none */
+    uint32_t doomed_at;       /* queues looked at */
 };
 
 struct lv_broker {
@@ -73,6 +90,22 @@ struct lv_broker {
     struct lv_timer stop_timer;
     lv_time_ms stop_due;
     bool is_stopping, is_alarmed;
+
+    /* durable.c, metadata.c; the registry's where not said */
+    struct lv_store *store; /* NULL: nothing is kept */
+    _Atomic uint32_t *back; /* by file of the message log, for all journals */
+    uint64_t next_queue_id;
+    lv_lsn topology_end;      /* of the last change */
+    uint64_t topology_bytes;  /* appended since the last snapshot */
+    uint64_t snapshot_bytes;  /* of the last snapshot */
+    lv_lsn checkpoint_from;   /* of the last checkpoint */
+    struct lv_states *states; /* a checkpoint under way */
+    struct lv_timer durable_timer;
+    struct lv_wal_reader *wal_reader; /* the reader's thread */
+    uint64_t damaged_told, recovered_messages;
+    _Atomic bool is_disk_full, is_closing;
+    bool is_recovering, is_stopped;
+    lv_lsn tidy_from, tidy_end; /* a snapshot that is not stable yet; tidy_end 0: none */
 };
 
 /* Mail between loops: what the words mean. */
@@ -93,6 +126,10 @@ enum lv_broker_mail {
     LV_MAIL_REPLY,       /* w0 session, w1 consumer, w2 msg (shared, with a reference) */
     LV_MAIL_SHUT,        /* close every session */
     LV_MAIL_ALARM,       /* a: 1 set, 0 cleared */
+    LV_MAIL_STATES,      /* w0 states: write down the queues that changed */
+    LV_MAIL_STATES_DONE, /* w0 states; to the registry */
+    LV_MAIL_DOOMED,      /* w0 doomed, with a reference */
+    LV_MAIL_TX_CLOSED,   /* a transaction's commit is appended */
     LV_MAIL_OP_COUNT,
 };
 
@@ -120,6 +157,14 @@ extern const struct lv_queue_sink lv_home_sink;
 /* Handle of the entry's queue, which is made on this loop if nobody needed it so far. LV_HOME_NONE_YET: no memory. */
 lv_handle lv_home_of(struct lv_shard *shard, struct lv_vhost *vhost, struct lv_queue_entry *entry);
 struct lv_home_queue *lv_home_find(struct lv_shard *shard, lv_handle queue);
+/* A directory entry with these names, everything else zero; NULL: no memory. */
+struct lv_queue_entry *lv_queue_entry_new(struct lv_bytes name,
+                                          struct lv_bytes arguments) LV_MUST_USE;
+/* Makes the queue of an entry on this loop, whoever else may be doing so; NULL: no memory, or another was first. */
+struct lv_home_queue *lv_home_make(struct lv_shard *shard, struct lv_vhost *vhost,
+                                   struct lv_queue_entry *entry);
+/* basic.get may find something now. */
+void lv_home_available(struct lv_journal *j, uint64_t queue);
 /* Ends a queue at its home and in the directory, then finishes `call` (may be NULL). */
 void lv_home_delete(struct lv_shard *shard, struct lv_home_queue *hq, struct lv_call *call);
 void lv_broker_mail_remove(struct lv_shard *registry, const struct lv_mail *m);
@@ -127,6 +172,41 @@ void lv_broker_mail_remove(struct lv_shard *registry, const struct lv_mail *m);
 /* consumers.c */
 void lv_feed_end(struct lv_shard *shard, struct lv_feed *feed);
 void lv_broker_mail_consumers(struct lv_shard *shard, const struct lv_mail *m);
+
+/* durable.c: the broker and its store */
+/* At the end of each turn. */
+void lv_durable_turn(struct lv_loop *loop);
+void lv_durable_start(struct lv_shard *registry);
+void lv_durable_mail(struct lv_shard *shard, const struct lv_mail *m);
+/* All loops have ended: writes what is left, and a checkpoint. */
+void lv_durable_stop(struct lv_broker *b);
+/* The call is done when `call->end` of the topology (is_topology) or of the messages is stable. On the shard's thread. */
+void lv_call_finish_stable(struct lv_shard *shard, struct lv_call *call);
+/* Gives a new home queue its journal. */
+void lv_durable_attach(struct lv_home_queue *hq);
+
+/* metadata.c: everything that has a name, in the topology log */
+enum lv_meta_kind {
+    LV_META_QUEUE = 1,
+    LV_META_EXCHANGE = 2,
+    LV_META_BINDING = 3,
+    LV_META_COUNTER = 4, /* the next queue id */
+};
+enum lv_err lv_meta_visit(void *broker, uint8_t type, lv_lsn lsn, struct lv_bytes payload);
+/* The change is appended before it is made; call->end says when it is stable. LV_ENOMEM. */
+enum lv_err lv_meta_put_queue(struct lv_broker *b, const struct lv_vhost *v,
+                              const struct lv_queue_entry *entry) LV_MUST_USE;
+enum lv_err lv_meta_del_queue(struct lv_broker *b, const struct lv_vhost *v,
+                              const struct lv_queue_entry *entry) LV_MUST_USE;
+enum lv_err lv_meta_put_exchange(struct lv_broker *b, const struct lv_vhost *v,
+                                 const struct lv_exchange_spec *spec) LV_MUST_USE;
+enum lv_err lv_meta_binding(struct lv_broker *b, const struct lv_vhost *v, bool put,
+                            const struct lv_exchange *source, const struct lv_dest *dest,
+                            struct lv_bytes key, struct lv_bytes arguments) LV_MUST_USE;
+/* lv_router.exchange_gone */
+void lv_meta_exchange_gone(struct lv_router *r, const struct lv_exchange *x);
+/* Writes all of it anew when most of the log is of the past, and lets the older files go. Registry; cheap when not. */
+void lv_meta_tidy(struct lv_broker *b);
 
 /* publish.c */
 void lv_broker_mail_publish(struct lv_shard *shard, const struct lv_mail *m);
@@ -146,7 +226,7 @@ bool lv_may_move(const struct lv_broker *b, unsigned from, unsigned to);
 bool lv_session_own(struct lv_session *s, struct lv_bytes queue);
 /* Reads the session's input again, unless something else still holds it. */
 void lv_session_resume(struct lv_session *s);
-void lv_session_adopt(struct lv_shard *shard, struct lv_session *s);
+void lv_session_adopt(struct lv_shard *shard, struct lv_session *s, bool is_awaiting);
 void lv_sessions_shut(struct lv_shard *shard);
 
 /* arguments.c */

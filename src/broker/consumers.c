@@ -63,7 +63,11 @@ static void feed_cancelled(struct lv_consumer *c)
     feed_free(shard, feed);
 }
 
-const struct lv_queue_sink lv_home_sink = { .deliver = feed_deliver, .cancelled = feed_cancelled };
+const struct lv_queue_sink lv_home_sink = {
+    .deliver = feed_deliver,
+    .cancelled = feed_cancelled,
+    .available = lv_home_available,
+};
 
 /* The consumer has left; an auto-delete queue goes with its last one. */
 void lv_feed_end(struct lv_shard *shard, struct lv_feed *feed)
@@ -294,6 +298,14 @@ static void get_at_home(struct lv_shard *shard, struct lv_call *call)
         return;
     }
     enum lv_err err = lv_queue_get(hq->queue, call->no_ack, lv_shard_now(shard), &d);
+    if (err == LV_EAGAIN && lv_call_leave(call)) { /* its message is still on the way from the disk */
+        call->next = NULL;
+        struct lv_call **last = &hq->gets;
+        while (*last != NULL)
+            last = &(*last)->next;
+        *last = call;
+        return;
+    }
     if (err == LV_ENOTFOUND)
         call->is_empty = true;
     else if (err != LV_OK)
@@ -310,6 +322,19 @@ static void get_at_home(struct lv_shard *shard, struct lv_call *call)
     lv_queue_counts(hq->queue, &counts);
     call->messages = counts.ready;
     lv_call_finish(shard, call);
+}
+
+void lv_home_available(struct lv_journal *j, uint64_t queue)
+{
+    struct lv_shard *shard = j->ctx;
+    struct lv_home_queue *hq = lv_home_find(shard, queue);
+    struct lv_call *call = hq->gets, *next;
+
+    hq->gets = NULL;
+    for (; call != NULL; call = next) {
+        next = call->next;
+        get_at_home(shard, call);
+    }
 }
 
 void lv_get(struct lv_call *call)

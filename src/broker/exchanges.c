@@ -10,6 +10,14 @@ static bool is_default(struct lv_call *call, struct lv_bytes name)
     return name.len == 0;
 }
 
+/* The answer waits until what was done is stable. */
+static void finish_changed(struct lv_shard *registry, struct lv_call *call)
+{
+    call->end = call->failure.code == 0 ? registry->broker->topology_end : 0;
+    call->is_topology = true;
+    lv_call_finish_stable(registry, call);
+}
+
 /* ---- declare ---- */
 
 static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
@@ -44,11 +52,16 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
                          lv_value_type_name(&alternate), rs);
     }
     if (call->failure.code == 0) {
-        enum lv_err err = lv_router_declare(router, &spec, &x);
+        enum lv_err err = lv_meta_put_exchange(registry->broker, call->vhost, &spec);
+        if (err == LV_OK)
+            err = lv_router_declare(router, &spec, &x);
         if (err != LV_OK)
             lv_call_fail(call, 541, "%s", lv_err_text(err));
     }
-    lv_call_finish(registry, call);
+    if (spec.durable)
+        finish_changed(registry, call);
+    else
+        lv_call_finish(registry, call);
 }
 
 void lv_exchange_declare(struct lv_call *call)
@@ -81,7 +94,7 @@ static void delete_at_registry(struct lv_shard *registry, struct lv_call *call)
                      lv_rs(rs, sizeof(rs), "exchange", call->name, call->vhost));
     else if (x != NULL)
         lv_router_delete(router, x);
-    lv_call_finish(registry, call);
+    finish_changed(registry, call);
 }
 
 void lv_exchange_delete(struct lv_call *call)
@@ -176,13 +189,16 @@ static void bind_at_registry(struct lv_shard *registry, struct lv_call *call)
     struct lv_dest *dest = x != NULL ? binding_destination(call) : NULL;
 
     if (dest != NULL && !has_too_many_hashes(call, x)) {
-        enum lv_err err = lv_router_bind(&call->vhost->router, x, dest, call->key, call->arguments);
+        enum lv_err err = lv_meta_binding(registry->broker, call->vhost, true, x, dest, call->key,
+                                          call->arguments);
+        if (err == LV_OK)
+            err = lv_router_bind(&call->vhost->router, x, dest, call->key, call->arguments);
         if (err == LV_EINVAL)
             fail_match(call);
         else if (err != LV_OK)
             lv_call_fail(call, 541, "%s", lv_err_text(err));
     }
-    lv_call_finish(registry, call);
+    finish_changed(registry, call);
 }
 
 /* Missing binding, source or destination: all the same, there is nothing to unbind (RabbitMQ since 3.2). */
@@ -191,12 +207,15 @@ static void unbind_at_registry(struct lv_shard *registry, struct lv_call *call)
     struct lv_exchange *x = binding_source(call);
     struct lv_dest *dest = x != NULL ? binding_destination(call) : NULL;
 
-    if (dest != NULL &&
-        lv_router_unbind(&call->vhost->router, x, dest, call->key, call->arguments) == LV_ENOMEM)
+    if (dest != NULL && lv_meta_binding(registry->broker, call->vhost, false, x, dest, call->key,
+                                        call->arguments) != LV_OK)
+        lv_call_fail(call, 541, "out of memory");
+    else if (dest != NULL && lv_router_unbind(&call->vhost->router, x, dest, call->key,
+                                              call->arguments) == LV_ENOMEM)
         lv_call_fail(call, 541, "out of memory");
     if (call->failure.code == 404)
         call->failure.code = 0;
-    lv_call_finish(registry, call);
+    finish_changed(registry, call);
 }
 
 static void binding_call(struct lv_call *call, void (*step)(struct lv_shard *, struct lv_call *))

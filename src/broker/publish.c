@@ -127,8 +127,11 @@ static bool publish_away(struct lv_session *s, lv_handle queue, struct lv_msg *m
     lv_msg_share(kept);
     struct lv_mail m = {
         .op = LV_MAIL_PUBLISH,
-        .w = { queue, (uintptr_t)kept, s->self, token },
+        .w = { queue, (uintptr_t)kept, s->self, token, lv_msg_lsn(kept) },
     };
+    /* Its record, if it has one already, is not given up before the queue over there has counted it. */
+    if (m.w[4] != 0)
+        lv_journal_hold(&s->shard->journal, m.w[4], 1);
     lv_loop_post(s->shard->loop, lv_handle_loop(queue), &m);
     s->away_unaccepted += token != 0;
     note_away(s, lv_handle_loop(queue));
@@ -136,24 +139,34 @@ static bool publish_away(struct lv_session *s, lv_handle queue, struct lv_msg *m
 }
 
 uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_t count,
-                            struct lv_msg *msg, uint64_t token, bool *lost)
+                            struct lv_msg *msg, uint64_t token, bool *lost, lv_lsn *end)
 {
     struct lv_shard *shard = s->shard;
+    lv_lsn before = shard->journal.end;
+    size_t others = 0;
     uint32_t away = 0;
 
+    /* Those here first: what they log of the message, the others need not log again. */
     for (size_t i = 0; i < count; i++) {
-        if (LV_LIKELY(lv_handle_loop(queues[i]) == shard->index)) {
-            struct lv_home_queue *hq = lv_home_find(shard, queues[i]);
-            if (LV_LIKELY(hq != NULL) &&
-                LV_UNLIKELY(lv_queue_publish(hq->queue, msg, lv_shard_now(shard)) != LV_OK))
-                *lost = true;
-            s->away_streak = 0;
-        } else if (publish_away(s, queues[i], msg, token)) {
-            away += token != 0;
-        } else {
-            *lost = true;
+        if (LV_UNLIKELY(lv_handle_loop(queues[i]) != shard->index)) {
+            others++;
+            continue;
         }
+        struct lv_home_queue *hq = lv_home_find(shard, queues[i]);
+        if (LV_LIKELY(hq != NULL) &&
+            LV_UNLIKELY(lv_queue_publish(hq->queue, msg, lv_shard_now(shard)) != LV_OK))
+            *lost = true;
+        s->away_streak = 0;
     }
+    for (size_t i = 0; others != 0 && i < count; i++) {
+        if (lv_handle_loop(queues[i]) == shard->index)
+            continue;
+        if (publish_away(s, queues[i], msg, token))
+            away += token != 0;
+        else
+            *lost = true;
+    }
+    *end = shard->journal.end != before ? shard->journal.end : 0;
     return away;
 }
 
@@ -208,12 +221,16 @@ static void publish_arrived(struct lv_shard *shard, const struct lv_mail *m)
     struct lv_home_queue *hq = lv_home_find(shard, m->w[0]);
     struct lv_msg *msg = (struct lv_msg *)m->w[1];
 
+    lv_lsn before = shard->journal.end;
     if (hq != NULL)
         (void)!lv_queue_publish(hq->queue, msg, lv_shard_now(shard));
     lv_msg_unref(msg);
+    if (m->w[4] != 0)
+        lv_journal_hold(&shard->journal, m->w[4], -1);
     if (m->w[3] == 0)
         return;
-    struct lv_mail back = { .op = LV_MAIL_ACCEPTED, .w = { m->w[2], m->w[3] } };
+    lv_lsn end = shard->journal.end != before ? shard->journal.end : 0;
+    struct lv_mail back = { .op = LV_MAIL_ACCEPTED, .w = { m->w[2], m->w[3], end } };
     lv_loop_post(shard->loop, lv_handle_loop(m->w[2]), &back);
 }
 
@@ -227,7 +244,7 @@ void lv_broker_mail_publish(struct lv_shard *shard, const struct lv_mail *m)
     if (m->op == LV_MAIL_ACCEPTED) {
         if (s == NULL)
             return;
-        s->ops->accepted(s, m->w[1]);
+        s->ops->accepted(s, m->w[1], m->w[2]);
         if (--s->away_unaccepted == 0 && s->is_moving)
             lv_loop_defer(shard->loop, &s->mover);
         return;

@@ -21,6 +21,14 @@ static void entry_free(void *ptr)
 
 static void home_forget(struct lv_shard *shard, struct lv_home_queue *hq)
 {
+    struct lv_call *get;
+
+    while ((get = hq->gets) != NULL) { /* nobody will answer them otherwise */
+        hq->gets = get->next;
+        lv_call_fail(get, 404, "no queue '%.*s' in vhost '%s'", LV_BYTES_FMT(get->name),
+                     hq->vhost->text);
+        lv_call_finish(shard, get);
+    }
     lv_handles_remove(&shard->queues, hq->self);
     lv_queue_free(hq->queue);
     lv_mem_free(hq, LV_TAG_QUEUE);
@@ -40,11 +48,24 @@ static struct lv_home_queue *home_new(struct lv_shard *shard, struct lv_vhost *v
         goto err_free;
     if (lv_handles_add(&shard->queues, hq, &hq->self) != LV_OK)
         goto err_queue;
+    lv_durable_attach(hq);
     return hq;
 err_queue:
     lv_queue_free(hq->queue);
 err_free:
     lv_mem_free(hq, LV_TAG_QUEUE);
+    return NULL;
+}
+
+struct lv_home_queue *lv_home_make(struct lv_shard *shard, struct lv_vhost *vhost,
+                                   struct lv_queue_entry *entry)
+{
+    struct lv_home_queue *hq = home_new(shard, vhost, entry);
+    lv_handle none = LV_HOME_NONE_YET;
+
+    if (hq == NULL || atomic_compare_exchange_strong(&entry->home, &none, hq->self))
+        return hq;
+    home_forget(shard, hq); /* another loop, or a deletion, was first */
     return NULL;
 }
 
@@ -54,24 +75,33 @@ lv_handle lv_home_of(struct lv_shard *shard, struct lv_vhost *vhost, struct lv_q
 
     if (LV_LIKELY(home != LV_HOME_NONE_YET))
         return home;
-    struct lv_home_queue *hq = home_new(shard, vhost, entry);
-    if (hq == NULL)
-        return LV_HOME_NONE_YET;
-    if (atomic_compare_exchange_strong(&entry->home, &home, hq->self))
-        return hq->self;
-    home_forget(shard, hq); /* another loop, or a deletion, was first */
-    return home;
+    struct lv_home_queue *hq = lv_home_make(shard, vhost, entry);
+    return hq != NULL ? hq->self : atomic_load_explicit(&entry->home, memory_order_acquire);
 }
 
 /* ---- registry ---- */
+
+/* The answer waits until the change of the topology is stable. */
+static void finish_changed(struct lv_shard *registry, struct lv_call *call)
+{
+    call->end = registry->broker->topology_end;
+    call->is_topology = true;
+    lv_call_finish_stable(registry, call);
+}
 
 /* Takes the entry of a queue that has ended at home; `call` waits for it, or is NULL. */
 static void registry_remove(struct lv_shard *registry, struct lv_vhost *vhost,
                             struct lv_queue_entry *entry, struct lv_call *call)
 {
+    bool was_durable = entry->durable;
+
+    /* Without memory for the record the queue may be there again after a restart, as if deleted just after it. */
+    (void)!lv_meta_del_queue(registry->broker, vhost, entry);
     lv_router_remove_queue(&vhost->router, &entry->dest);
     vhost->router.reclaim->retire(entry, entry_free);
-    if (call != NULL)
+    if (call != NULL && was_durable)
+        finish_changed(registry, call);
+    else if (call != NULL)
         lv_call_finish(registry, call);
 }
 
@@ -115,6 +145,7 @@ void lv_home_delete(struct lv_shard *shard, struct lv_home_queue *hq, struct lv_
 
     if (!can_leave(shard, call))
         return;
+    lv_queue_discard(hq->queue);
     home_forget(shard, hq);
     entry_remove(shard, vhost, entry, call);
 }
@@ -167,18 +198,27 @@ void lv_queue_delete(struct lv_call *call)
 
 /* ---- declare ---- */
 
-static struct lv_queue_entry *entry_new(const struct lv_call *call)
+struct lv_queue_entry *lv_queue_entry_new(struct lv_bytes name, struct lv_bytes arguments)
 {
-    size_t bytes = call->name.len + call->arguments.len;
-    struct lv_queue_entry *entry = lv_mem_zalloc(sizeof(*entry) + bytes, LV_TAG_QUEUE);
+    struct lv_queue_entry *entry =
+        lv_mem_zalloc(sizeof(*entry) + name.len + arguments.len, LV_TAG_QUEUE);
 
     if (entry == NULL)
         return NULL;
-    memcpy(entry->data, call->name.ptr, call->name.len);
-    if (call->arguments.len != 0)
-        memcpy(entry->data + call->name.len, call->arguments.ptr, call->arguments.len);
-    entry->dest.name.key = lv_bytes(entry->data, call->name.len);
-    entry->arguments = lv_bytes(entry->data + call->name.len, call->arguments.len);
+    memcpy(entry->data, name.ptr, name.len);
+    if (arguments.len != 0)
+        memcpy(entry->data + name.len, arguments.ptr, arguments.len);
+    entry->dest.name.key = lv_bytes(entry->data, name.len);
+    entry->arguments = lv_bytes(entry->data + name.len, arguments.len);
+    return entry;
+}
+
+static struct lv_queue_entry *entry_new(const struct lv_call *call)
+{
+    struct lv_queue_entry *entry = lv_queue_entry_new(call->name, call->arguments);
+
+    if (entry == NULL)
+        return NULL;
     entry->owner = call->exclusive ? call->owner : 0;
     entry->durable =
         call->durable && !call->exclusive; /* RabbitMQ: exclusive queues are never durable */
@@ -190,13 +230,28 @@ static void declare(struct lv_shard *shard, struct lv_call *call);
 
 static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
 {
-    enum lv_err err = lv_router_add_queue(&call->vhost->router, &call->entry->dest);
+    struct lv_broker *b = registry->broker;
+    struct lv_queue_entry *entry = call->entry;
+    bool exists = lv_router_queue(&call->vhost->router, call->name) != NULL;
+    enum lv_err err = LV_EEXISTS;
 
+    entry->id = ++b->next_queue_id;
+    if (!exists)
+        err = lv_meta_put_queue(b, call->vhost, entry);
+    if (err == LV_OK) {
+        err = lv_router_add_queue(&call->vhost->router, &entry->dest);
+        if (err != LV_OK)
+            (void)!lv_meta_del_queue(b, call->vhost, entry);
+    }
+    if (err == LV_OK && entry->durable) {
+        finish_changed(registry, call);
+        return;
+    }
     if (err == LV_OK) {
         lv_call_finish(registry, call);
         return;
     }
-    entry_free(call->entry);
+    entry_free(entry);
     if (err == LV_EEXISTS) { /* another declare was first */
         lv_call_go(registry, call, call->origin, declare);
         return;
@@ -299,7 +354,8 @@ static void purge_at_home(struct lv_shard *shard, struct lv_call *call)
 
     if (hq != NULL)
         call->messages = lv_queue_purge(hq->queue);
-    lv_call_finish(shard, call);
+    call->end = shard->journal.end;
+    lv_call_finish_stable(shard, call);
 }
 
 void lv_queue_purge_call(struct lv_call *call)

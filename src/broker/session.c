@@ -21,6 +21,7 @@ enum lv_err lv_session_open(struct lv_session *s, struct lv_shard *shard, int fd
     s->broker = shard->broker;
     s->shard = shard;
     s->id = atomic_fetch_add(&shard->broker->next_session_id, 1) + 1;
+    lv_list_init(&s->awaiting);
     lv_list_init(&s->mover.link);
     s->mover.run = mover_run;
     atomic_fetch_add(&shard->session_count, 1);
@@ -120,6 +121,7 @@ void lv_session_end(struct lv_session *s)
     if (!lv_session_drop_exclusive(s, NULL))
         return;
     lv_list_remove(&s->mover.link);
+    lv_list_remove(&s->awaiting);
     if (s->self != 0)
         lv_handles_remove(&shard->sessions, s->self);
     atomic_fetch_sub(&shard->session_count, 1);
@@ -183,12 +185,14 @@ static void mover_run(struct lv_loop *loop, struct lv_task *task)
     }
     lv_handles_remove(&shard->sessions, s->self);
     atomic_fetch_sub(&shard->session_count, 1);
+    bool is_awaiting = lv_list_linked(&s->awaiting);
+    lv_list_remove(&s->awaiting);
     lv_conn_detach(&s->conn);
-    struct lv_mail m = { .op = LV_MAIL_MOVE, .w = { (uintptr_t)s } };
+    struct lv_mail m = { .op = LV_MAIL_MOVE, .a = is_awaiting, .w = { (uintptr_t)s } };
     lv_loop_post(shard->loop, s->move_to, &m);
 }
 
-void lv_session_adopt(struct lv_shard *shard, struct lv_session *s)
+void lv_session_adopt(struct lv_shard *shard, struct lv_session *s, bool is_awaiting)
 {
     s->shard = shard;
     atomic_fetch_add(&shard->session_count, 1);
@@ -203,6 +207,8 @@ void lv_session_adopt(struct lv_shard *shard, struct lv_session *s)
         return;
     }
     s->ops->moved(s);
+    if (is_awaiting) /* maybe it is stable by now */
+        s->ops->stable(s);
     if (s->is_blocked && !shard->is_alarmed) { /* the alarm ended while it was on its way */
         s->is_blocked = false;
         s->ops->unblocked(s);

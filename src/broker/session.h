@@ -13,6 +13,7 @@
 #include "engine/queue.h"
 #include "loop/conn.h"
 #include "route/route.h"
+#include "store/wal.h"
 
 struct lv_broker;
 struct lv_shard;
@@ -36,8 +37,10 @@ struct lv_session_ops {
     enum lv_sink_answer (*deliver)(struct lv_sub *sub, const struct lv_delivery *d);
     /* The queue went away; `sub` has ended (lv_sub_end was done for it). */
     void (*cancelled)(struct lv_sub *sub);
-    /* `count` publishes of `token` were accepted by a queue on another loop (see lv_session_publish). */
-    void (*accepted)(struct lv_session *s, uint64_t token);
+    /* A publish of `token` was accepted by a queue on another loop (see lv_session_publish); it is stable with `end`. */
+    void (*accepted)(struct lv_session *s, uint64_t token, lv_lsn end);
+    /* More is stable, and lv_session_await_stable was called since the last time. */
+    void (*stable)(struct lv_session *s);
     /* A reply published to this session's direct reply-to address (NULL: only asked); false: nobody waits for it. */
     bool (*reply)(struct lv_session *s, uint64_t consumer, struct lv_msg *msg);
     /* The broker wants the connection closed with this reply (shutdown, operator). */
@@ -61,6 +64,7 @@ struct lv_session {
     struct lv_vhost *vhost; /* NULL until opened */
     struct lv_call *call;   /* the one that is away, or NULL */
     struct lv_task mover;
+    struct lv_link awaiting; /* in shard->awaiting */
     lv_handle self;
     uint64_t id;                /* unique in the broker's life: owner of exclusive queues */
     struct lv_bytes *exclusive; /* names of queues it owns (some may be gone already); own memory */
@@ -122,6 +126,11 @@ struct lv_call {
     struct lv_sub *sub;           /* subscribe, unsubscribe */
     uint64_t cookie;              /* the protocol's */
     struct lv_queue_entry *entry; /* the broker's */
+    struct lv_call *next;         /* the broker's: calls that wait */
+    lv_lsn end;                   /* the broker's: what must be stable first */
+    bool is_topology;             /* the broker's: of which log */
+    const struct lv_commit *commit;
+    uint64_t loops, tx; /* the broker's: loops still to visit; number of the transaction, or 0 */
 
     /* results */
     struct lv_failure failure;
@@ -160,6 +169,28 @@ void lv_unsubscribe(struct lv_call *call); /* sub -> no delivery any more */
 void lv_get(struct lv_call *call); /* name no_ack -> is_empty, or msg slot redelivered queue messages */
 void lv_reply(
     struct lv_call *call); /* queue (session), consumers, msg (kept, or NULL: only ask) -> is_empty: nobody there */
+
+/* A transaction: all of it, or nothing. Borrowed until the call is done. */
+struct lv_commit_publish {
+    struct lv_msg *msg; /* kept */
+    const lv_handle *queues;
+    uint32_t count;
+};
+struct lv_commit_settle {
+    struct lv_sub *sub; /* pinned by the protocol until done */
+    uint32_t slot;
+    enum lv_outcome outcome;
+    /* the broker's */
+    lv_handle queue, feed;
+    bool gives_credit;
+};
+struct lv_commit {
+    struct lv_commit_publish *publishes;
+    struct lv_commit_settle *settles;
+    uint32_t publish_count, settle_count;
+};
+void lv_commit(
+    struct lv_call *call); /* commit -> done when it is stable; failure 541: some of it may be missing */
 
 /* ---- subscriptions ---- */
 /* The session's side of a consumer, or of one basic.get with acknowledgement. Embedded in the protocol's struct. */
@@ -209,9 +240,14 @@ enum lv_err lv_session_find_exchange(const struct lv_session *s,
                                      struct lv_bytes exchange) LV_MUST_USE;
 /* Publishes to each queue. Returns how many acceptances are still to come through ops->accepted(token) (0: all
  * have it). With token 0 nobody waits and 0 is returned. A queue that is gone counts as having accepted. On
- * LV_ENOMEM in a queue the message is lost there and *lost is set. */
+ * LV_ENOMEM in a queue the message is lost there and *lost is set. What was accepted here is stable with *end (0: it needs
+ * not be). */
 uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_t count,
-                            struct lv_msg *msg, uint64_t token, bool *lost);
+                            struct lv_msg *msg, uint64_t token, bool *lost, lv_lsn *end);
+/* Everything before it survives a power cut. */
+lv_lsn lv_session_stable(const struct lv_session *s);
+/* ops->stable once, when more is. */
+void lv_session_await_stable(struct lv_session *s);
 /* Asked after each publish: true, once, when an alarm stops this session's input from now on (reason: memory). */
 bool lv_session_block(struct lv_session *s);
 /* Reads a blocked session again all the same: it is to close. */

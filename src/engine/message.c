@@ -58,6 +58,7 @@ static struct lv_msg *copy(const struct lv_msg *m)
     k->persistent = m->persistent;
     k->has_expiration = m->has_expiration;
     k->ttl_ms = m->ttl_ms;
+    k->lsn = lv_msg_lsn(m);
     put(lv_msg_body_room(k), lv_msg_body(m));
     return k;
 }
@@ -78,8 +79,15 @@ void lv_msg_unref(struct lv_msg *m)
     LV_ASSERT(!lv_msg_is_borrowed(m));
     /* Release and acquire: whoever frees sees what the other threads did with it before. */
     uint32_t left = m->shared ? __atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL) : --m->refs;
-    if (left == 0)
-        lv_mem_free(m, LV_TAG_MESSAGE);
+    if (left != 0)
+        return;
+    if (LV_UNLIKELY(m->in_block)) {
+        struct lv_msg_block *block = m->block;
+        if (__atomic_sub_fetch(&block->refs, 1, __ATOMIC_ACQ_REL) == 0)
+            lv_mem_free(block, LV_TAG_MESSAGE);
+        return;
+    }
+    lv_mem_free(m, LV_TAG_MESSAGE);
 }
 
 void lv_msg_done(struct lv_msg *m)
@@ -96,6 +104,13 @@ void lv_msg_share(struct lv_msg *m)
     LV_ASSERT(!lv_msg_is_borrowed(m));
     if (!m->shared) /* shared already: others may be reading the word */
         m->shared = true;
+}
+
+void lv_msg_set_lsn(struct lv_msg *m, uint64_t lsn)
+{
+    if (lv_msg_is_borrowed(m) && m->kept != NULL)
+        __atomic_store_n(&m->kept->lsn, lsn, __ATOMIC_RELAXED);
+    __atomic_store_n(&m->lsn, lsn, __ATOMIC_RELAXED);
 }
 
 size_t lv_msg_bytes(const struct lv_msg *m)

@@ -19,12 +19,24 @@ struct lv_msg {
     bool persistent : 1; /* delivery mode 2 */
     bool shared : 1;     /* counted with atomics */
     bool has_expiration : 1;
+    bool in_block : 1; /* its memory is a part of `block` */
     uint32_t props_len, body_len;
     uint32_t ttl_ms; /* when has_expiration, from the expiration property, capped */
     const uint8_t *exchange, *key;
     const uint8_t *props; /* the protocol's property bytes as they came (0-9-1: flags and list) */
     const uint8_t *body;
-    struct lv_msg *kept; /* borrowed only: its copy, if somebody asked for one; one reference */
+    uint64_t lsn; /* where its record stands in the log (journal.h); 0: in none */
+    union {
+        struct lv_msg *kept; /* borrowed only: its copy, if somebody asked for one; one reference */
+        struct lv_msg_block *block; /* in_block only */
+    };
+};
+
+/* Messages that were read back together: one allocation, freed with the last of them. */
+struct lv_msg_block {
+    uint32_t refs; /* messages alive; atomic: they may go to different threads */
+    uint32_t count;
+    struct lv_msg msgs[]; /* and behind them the bytes that they view */
 };
 
 static inline struct lv_bytes lv_msg_exchange(const struct lv_msg *m)
@@ -64,6 +76,12 @@ void lv_msg_done(struct lv_msg *m);
 /* From now on counted with atomics; harmless when it is already. Kept messages only, by their only
  * thread, before another can see it. */
 void lv_msg_share(struct lv_msg *m);
+/* Notes where the message was logged, in it and in its copy. */
+void lv_msg_set_lsn(struct lv_msg *m, uint64_t lsn);
+static inline uint64_t lv_msg_lsn(const struct lv_msg *m)
+{
+    return __atomic_load_n(&m->lsn, __ATOMIC_RELAXED);
+}
 /* Bytes a kept message takes. */
 size_t lv_msg_bytes(const struct lv_msg *m);
 

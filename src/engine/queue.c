@@ -1,19 +1,7 @@
 #include "engine/queue.h"
 
 #include "base/mem.h"
-#include "engine/ready_priv.h"
-#include "engine/returned_priv.h"
-#include "engine/round_priv.h"
-
-struct lv_queue {
-    const struct lv_queue_sink *sink;
-    uint64_t seq_next; /* of the next message that gets a place */
-    uint64_t ready_bytes, unsettled_bytes;
-    struct lv_round round;
-    struct lv_returned returned;
-    struct lv_ready ready;
-    struct lv_slots slots; /* unsettled and returned */
-};
+#include "engine/queue_priv.h"
 
 enum lv_err lv_queue_new(const struct lv_queue_sink *sink, struct lv_queue **out)
 {
@@ -25,7 +13,19 @@ enum lv_err lv_queue_new(const struct lv_queue_sink *sink, struct lv_queue **out
     q->sink = sink;
     lv_round_init(&q->round);
     q->returned.oldest = LV_SLOT_NONE;
+    lv_list_init(&q->changed);
+    lv_list_init(&q->blocked);
     return LV_OK;
+}
+
+void lv_queue_attach(struct lv_queue *q, struct lv_journal *j, uint64_t id, bool is_durable,
+                     uint64_t name)
+{
+    LV_ASSERT(q->journal == NULL && lv_queue_ready_count(q) == 0);
+    q->journal = j;
+    q->id = is_durable ? id : LV_QUEUE_ID_NONE;
+    q->is_durable = is_durable;
+    q->name = name;
 }
 
 void lv_queue_free(struct lv_queue *q)
@@ -34,8 +34,10 @@ void lv_queue_free(struct lv_queue *q)
 
     if (q == NULL)
         return;
-    lv_queue_purge(q);
+    lv_ready_clear(&q->ready); /* without a word in the log */
     lv_slots_fini(&q->slots);
+    lv_list_remove(&q->changed);
+    lv_list_remove(&q->blocked);
     while ((c = lv_round_any(&q->round)) != NULL) {
         lv_queue_unsubscribe(c);
         q->sink->cancelled(c);
@@ -44,11 +46,6 @@ void lv_queue_free(struct lv_queue *q)
 }
 
 /* ---- messages on their way out ---- */
-
-static inline uint64_t ready_count(const struct lv_queue *q)
-{
-    return q->ready.count + q->returned.count;
-}
 
 /* Takes the oldest ready message out of `ready`. With `wants_slot` it becomes unsettled under
  * d->slot and d->msg is borrowed; otherwise d->msg is the caller's reference. LV_ENOMEM: nothing
@@ -61,21 +58,31 @@ static inline enum lv_err take_oldest(struct lv_queue *q, bool wants_slot, struc
     if (LV_UNLIKELY(q->returned.count != 0)) {
         uint32_t slot = lv_returned_pop(&q->returned, &q->slots);
         e = lv_slot_at(&q->slots, slot)->entry;
-        if (wants_slot)
+        if (wants_slot) {
             d->slot = slot;
-        else
+            lv_slot_at(&q->slots, slot)->child = e.msg->body_len;
+        } else {
+            if (q->journal != NULL)
+                lv_queue_drop_slots(q, &slot, 1);
             lv_slots_drop(&q->slots, slot);
+        }
     } else {
         e = lv_ready_peek(&q->ready);
         if (wants_slot && (d->slot = lv_slots_take(&q->slots, e)) == LV_SLOT_NONE)
             return LV_ENOMEM;
         lv_ready_pop(&q->ready);
+        if (LV_UNLIKELY(q->journal != NULL))
+            lv_queue_left_ready(q, &e, wants_slot);
     }
     d->msg = e.msg;
-    d->redelivered = lv_entry_is_redelivered(&e);
+    d->redelivered = lv_entry_is_redelivered(&e) || lv_entry_seq(&e) < q->redelivered_below;
     q->ready_bytes -= e.msg->body_len;
-    if (wants_slot)
+    if (lv_queue_ready_count(q) == 0)
+        q->ready_bytes = 0; /* after a restart it begins as a bound */
+    if (wants_slot) {
         q->unsettled_bytes += e.msg->body_len;
+        q->unsettled_here_bytes += e.msg->body_len;
+    }
     return LV_OK;
 }
 
@@ -91,23 +98,31 @@ static inline void hand_over(struct lv_queue *q, struct lv_consumer *c, const st
 void lv_queue_dispatch(struct lv_queue *q, lv_time_ms now)
 {
     (void)now;
-    while (q->round.top != NULL && ready_count(q) != 0) {
+    while (q->round.top != NULL && lv_queue_ready_count(q) != 0) {
         struct lv_consumer *c = lv_round_next(&q->round);
         struct lv_delivery d;
         bool no_ack = c->no_ack;
+        if (LV_UNLIKELY(q->journal != NULL) && !lv_queue_head_can_go(q))
+            return;
         if (take_oldest(q, !no_ack, &d) != LV_OK)
             return;
         hand_over(q, c, &d);
         if (no_ack)
             lv_msg_unref(d.msg);
+        else if (LV_UNLIKELY(q->journal != NULL))
+            lv_queue_trim_unsettled(q, d.slot);
     }
 }
 
 enum lv_err lv_queue_get(struct lv_queue *q, bool no_ack, lv_time_ms now, struct lv_delivery *d)
 {
     (void)now;
-    if (ready_count(q) == 0)
+    if (lv_queue_ready_count(q) == 0)
         return LV_ENOTFOUND;
+    if (LV_UNLIKELY(q->journal != NULL) && !lv_queue_head_can_go(q)) {
+        q->wants_get = true;
+        return LV_EAGAIN;
+    }
     return take_oldest(q, !no_ack, d);
 }
 
@@ -124,26 +139,47 @@ static inline enum lv_err publish_through(struct lv_queue *q, struct lv_msg *msg
         d.msg = lv_msg_keep(msg);
         if (d.msg == NULL)
             return LV_ENOMEM;
-        d.slot = lv_slots_take(&q->slots, (struct lv_entry){ d.msg, q->seq_next * 2 });
+        struct lv_entry e = { .msg = d.msg, .order = lv_order_make(q->seq_next) };
+        d.slot = lv_slots_take(&q->slots, e);
         if (d.slot == LV_SLOT_NONE) {
             lv_msg_unref(d.msg);
             return LV_ENOMEM;
         }
+        if (q->is_durable && msg->persistent) {
+            enum lv_err err = lv_queue_log_slot(q, msg, d.slot);
+            if (err != LV_OK) {
+                lv_slots_drop(&q->slots, d.slot);
+                lv_msg_unref(d.msg);
+                return err;
+            }
+        }
         q->seq_next++;
         q->unsettled_bytes += d.msg->body_len;
+        q->unsettled_here_bytes += d.msg->body_len;
     }
     hand_over(q, c, &d);
+    if (LV_UNLIKELY(q->journal != NULL) && d.slot != LV_SLOT_NONE)
+        lv_queue_trim_unsettled(q, d.slot);
     return LV_OK;
 }
 
 enum lv_err lv_queue_publish(struct lv_queue *q, struct lv_msg *msg, lv_time_ms now)
 {
-    if (q->round.top != NULL && ready_count(q) == 0)
+    if (q->round.top != NULL && lv_queue_ready_count(q) == 0 &&
+        (!q->is_durable || lv_round_next(&q->round)->no_ack || lv_queue_may_hand(q, q->seq_next)))
         return publish_through(q, msg);
+    if (q->journal != NULL) {
+        enum lv_err err = lv_queue_put(q, msg);
+        if (err == LV_OK)
+            lv_queue_dispatch(q, now);
+        return err;
+    }
     struct lv_msg *kept = lv_msg_keep(msg);
     if (kept == NULL)
         return LV_ENOMEM;
-    enum lv_err err = lv_ready_push(&q->ready, (struct lv_entry){ kept, q->seq_next * 2 });
+    enum lv_err err =
+        lv_ready_push(&q->ready,
+                      (struct lv_entry){ .msg = kept, .order = lv_order_make(q->seq_next) });
     if (err != LV_OK) {
         lv_msg_unref(kept);
         return err;
@@ -159,27 +195,34 @@ enum lv_err lv_queue_publish(struct lv_queue *q, struct lv_msg *msg, lv_time_ms 
 
 static inline void put_back(struct lv_queue *q, uint32_t number, struct lv_slot *slot, bool seen)
 {
-    slot->entry.order |= seen;
-    q->ready_bytes += slot->entry.msg->body_len;
+    slot->entry.order |= seen ? LV_ORDER_REDELIVERED : 0;
+    q->ready_bytes += slot->child;
     lv_returned_push(&q->returned, &q->slots, number);
 }
 
 static inline void forget(struct lv_queue *q, uint32_t number, struct lv_slot *slot)
 {
-    struct lv_msg *msg = slot->entry.msg;
+    struct lv_entry e = slot->entry;
 
     lv_slots_drop(&q->slots, number);
-    lv_msg_unref(msg);
+    if (LV_LIKELY(lv_entry_is_here(&e)))
+        lv_msg_unref(e.msg);
 }
 
 void lv_queue_settle(struct lv_queue *q, const uint32_t *slots, size_t n, enum lv_outcome outcome,
                      lv_time_ms now)
 {
+    bool goes_back = outcome == LV_RELEASED || outcome == LV_UNSEEN;
+
+    if (LV_UNLIKELY(q->journal != NULL) && !goes_back)
+        lv_queue_drop_slots(q, slots, n);
     for (size_t i = 0; i < n; i++) {
         struct lv_slot *slot = lv_slot_at(&q->slots, slots[i]);
-        LV_ASSERT(slot->entry.msg != NULL && slot->next == LV_SLOT_UNSETTLED);
-        q->unsettled_bytes -= slot->entry.msg->body_len;
-        if (outcome == LV_RELEASED || outcome == LV_UNSEEN)
+        LV_ASSERT(slot->entry.place != 0 && slot->next == LV_SLOT_UNSETTLED);
+        q->unsettled_bytes -= slot->child;
+        if (LV_LIKELY(lv_entry_is_here(&slot->entry)))
+            q->unsettled_here_bytes -= slot->child;
+        if (goes_back)
             put_back(q, slots[i], slot, outcome == LV_RELEASED);
         else
             forget(q, slots[i], slot);
@@ -189,11 +232,17 @@ void lv_queue_settle(struct lv_queue *q, const uint32_t *slots, size_t n, enum l
 
 uint64_t lv_queue_purge(struct lv_queue *q)
 {
-    uint64_t n = ready_count(q);
-    struct lv_delivery d;
+    uint64_t n = lv_queue_ready_count(q);
 
-    while (ready_count(q) != 0 && take_oldest(q, false, &d) == LV_OK)
-        lv_msg_unref(d.msg);
+    if (q->journal != NULL)
+        lv_queue_purge_kept(q);
+    while (q->returned.count != 0) {
+        uint32_t slot = lv_returned_pop(&q->returned, &q->slots);
+        forget(q, slot, lv_slot_at(&q->slots, slot));
+    }
+    lv_ready_clear(&q->ready);
+    q->ready_bytes = q->here_bytes = 0;
+    q->generation++;
     return n;
 }
 
@@ -250,7 +299,7 @@ void lv_consumer_resume(struct lv_consumer *c)
 void lv_queue_counts(const struct lv_queue *q, struct lv_queue_counts *out)
 {
     *out = (struct lv_queue_counts){
-        .ready = ready_count(q),
+        .ready = lv_queue_ready_count(q),
         .unsettled = q->slots.used - q->returned.count,
         .consumers = q->round.count,
         .ready_bytes = q->ready_bytes,

@@ -15,7 +15,9 @@
 #include "engine/message.h"
 
 struct lv_queue; /* opaque */
-struct lv_band;  /* round_priv.h */
+struct lv_journal;
+struct lv_load;
+struct lv_band; /* round_priv.h */
 
 #define LV_SLOT_NONE UINT32_MAX /* a delivery that needs no settling */
 #define LV_CREDIT_UNLIMITED UINT32_MAX
@@ -49,6 +51,8 @@ struct lv_queue_sink {
     enum lv_sink_answer (*deliver)(struct lv_consumer *c, const struct lv_delivery *d);
     /* The queue is going; `c` is unsubscribed already. */
     void (*cancelled)(struct lv_consumer *c);
+    /* After lv_queue_get said LV_EAGAIN: try again. `name` is lv_queue_attach's. Queues with a journal only. */
+    void (*available)(struct lv_journal *j, uint64_t name);
 };
 
 struct lv_queue_counts {
@@ -65,8 +69,29 @@ enum lv_outcome {
 
 /* `sink` is borrowed for the queue's life. LV_ENOMEM. */
 enum lv_err lv_queue_new(const struct lv_queue_sink *sink, struct lv_queue **out) LV_MUST_USE;
-/* Drops all messages (not dead-lettered), hands every consumer to sink.cancelled, frees. NULL is
- * allowed. */
+/* Gives a new queue the log (borrows): what must survive is written there first, what has to wait long may wait
+ * there. `id` is never used again for another queue; `name` is what loads and sink.available call it. A queue that is
+ * not durable uses the log only when memory is short. */
+void lv_queue_attach(struct lv_queue *q, struct lv_journal *j, uint64_t id, bool is_durable,
+                     uint64_t name);
+/* Before lv_queue_free, when the queue is deleted and does not just end with the process: what it has in the log is
+ * dead from now on. Its deletion must be known before that (whoever keeps the ids). */
+void lv_queue_discard(struct lv_queue *q);
+/* Appends a state record; with `is_final` nobody will be handed anything any more. Clears "changed". */
+enum lv_err lv_queue_write_state(struct lv_queue *q, bool is_final) LV_MUST_USE;
+/* Carries forward some of what the queue has in log files that `is_doomed` names; false: there is nothing (in memory). Call
+ * again in a later turn until then. */
+typedef bool lv_is_doomed(void *ctx, uint64_t file);
+bool lv_queue_move(struct lv_queue *q, lv_is_doomed *is_doomed, void *ctx);
+/* Is a part of that on its way? */
+bool lv_queue_is_moving(const struct lv_queue *q);
+/* lv_queue_write_state for one of the queues that changed; there must be one. */
+enum lv_err lv_queue_write_changed(struct lv_journal *j, bool is_final) LV_MUST_USE;
+/* LSN of its last state record; 0: it has none, and nothing in the log. */
+uint64_t lv_queue_state_lsn(const struct lv_queue *q);
+uint64_t lv_queue_id(const struct lv_queue *q);
+/* Drops all messages (not dead-lettered, and without a word in the wal), hands every consumer to sink.cancelled, frees. NULL
+ * is allowed. */
 void lv_queue_free(struct lv_queue *q);
 
 /* Accepts `msg`: hands it to a consumer that can take it, or keeps it as ready. The caller's
@@ -91,7 +116,7 @@ void lv_consumer_resume(struct lv_consumer *c);
  * early when memory is short; the next command that dispatches goes on. */
 void lv_queue_dispatch(struct lv_queue *q, lv_time_ms now);
 
-/* Takes the first ready message, or LV_ENOTFOUND. With no_ack it is gone from the queue and
+/* Takes the first ready message, or LV_ENOTFOUND, or LV_EAGAIN when it is still on its way from the log. With no_ack it is gone from the queue and
  * `d->msg` is the caller's reference; otherwise it is unsettled under d->slot and d->msg is
  * borrowed until it is settled. */
 enum lv_err lv_queue_get(struct lv_queue *q, bool no_ack, lv_time_ms now,

@@ -53,7 +53,11 @@ uint32_t lv_slots_take(struct lv_slots *s, struct lv_entry e)
         chunk->free = chunk->slots[i].next;
     else
         i = chunk->fresh++;
-    chunk->slots[i] = (struct lv_slot){ .entry = e, .next = LV_SLOT_UNSETTLED };
+    chunk->slots[i] = (struct lv_slot){
+        .entry = e,
+        .child = lv_entry_is_here(&e) ? e.msg->body_len : 0,
+        .next = LV_SLOT_UNSETTLED,
+    };
     s->used++;
     if (++chunk->used == lv_slot_chunk_cap(k))
         s->room &= ~(1u << k);
@@ -66,7 +70,7 @@ void lv_slots_drop(struct lv_slots *s, uint32_t number)
     struct lv_slot_chunk *chunk = s->chunks[k];
     uint32_t i = number - lv_slot_chunk_base(k);
 
-    chunk->slots[i].entry.msg = NULL;
+    chunk->slots[i].entry.place = 0;
     chunk->slots[i].next = chunk->free;
     chunk->free = i;
     chunk->used--;
@@ -80,9 +84,11 @@ void lv_slots_fini(struct lv_slots *s)
     for (unsigned k = 0; k < s->count; k++) {
         struct lv_slot_chunk *chunk = s->chunks[k];
         for (uint32_t i = 0; chunk->used != 0; i++) {
-            if (chunk->slots[i].entry.msg == NULL)
+            struct lv_entry *e = &chunk->slots[i].entry;
+            if (e->place == 0)
                 continue;
-            lv_msg_unref(chunk->slots[i].entry.msg);
+            if (lv_entry_is_here(e))
+                lv_msg_unref(e->msg);
             chunk->used--;
         }
         lv_mem_free(chunk, LV_TAG_QUEUE);

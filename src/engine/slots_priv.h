@@ -14,8 +14,8 @@
 #define LV_SLOT_UNSETTLED (UINT32_MAX - 1u) /* in `next`: handed out */
 
 struct lv_slot {
-    struct lv_entry entry; /* msg NULL: free */
-    uint32_t child;        /* returned: first child in the heap */
+    struct lv_entry entry; /* place 0: free */
+    uint32_t child;        /* unsettled: bytes of the body; returned: first child in the heap */
     uint32_t next;         /* LV_SLOT_UNSETTLED; returned: sibling; free: next free of the chunk */
 };
 

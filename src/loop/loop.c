@@ -213,6 +213,17 @@ void *lv_loop_owner(const struct lv_loop *loop)
 {
     return loop->all->config.owner;
 }
+void lv_loop_hold_input(struct lv_loop *loop, bool hold)
+{
+    if (hold == loop->holds_input)
+        return;
+    loop->holds_input = hold;
+    if (hold)
+        loop->overflowing++;
+    else
+        loop->overflowing--;
+}
+
 void *lv_loop_data(const struct lv_loop *loop)
 {
     return loop->data;

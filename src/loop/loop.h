@@ -63,6 +63,10 @@ void lv_loop_enter(struct lv_loop *loop);
 /* Posts `m` to loop `to` (its own index is allowed: taken in next turn). In order per pair of loops; never fails:
  * when the ring is full the mail waits here and this loop reads no sockets until it is gone. */
 void lv_loop_post(struct lv_loop *loop, unsigned to, const struct lv_mail *m);
+/* No socket is read until it is let go again: what input leads to has no room. Owner's thread. */
+void lv_loop_hold_input(struct lv_loop *loop, bool hold);
+/* The loop will have a whole turn after this call. Any thread. */
+void lv_loop_call(struct lv_loop *loop);
 /* Another turn is wanted at once, even without I/O. */
 void lv_loop_again(struct lv_loop *loop);
 /* A callback once, in the coming turn_end phase (before hooks.turn_end). */

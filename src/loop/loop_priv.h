@@ -71,7 +71,9 @@ struct lv_loop {
     struct lv_mailbox **in, **out; /* by the other loop's index; NULL for itself */
     uint64_t posted;               /* bit per loop to wake at the turn's end */
     unsigned overflowing;          /* boxes whose ring was full: no socket is read */
+    bool holds_input;              /* lv_loop_hold_input: counts as one of them */
     _Atomic bool is_asleep;        /* blocked in the poll: must be woken */
+    _Atomic bool is_called;        /* lv_loop_call: no waiting before the next turn */
 
     struct lv_wheel wheel;
     lv_time_ms armed; /* what the libuv timer is set to; LV_WHEEL_NEVER: off */
@@ -124,7 +126,7 @@ static inline void lv_stat_add(struct lv_loop *loop, enum lv_stat stat, uint64_t
 }
 
 /* turn.c */
-/* Ends the loop's wait for I/O, if it waits. Any thread. */
+/* Ends the loop's wait for I/O, if it waits; whoever calls has left something that on_prepare looks for. Any thread. */
 void lv_loop_wake(struct lv_loop *loop);
 /* Goes online and takes the time, once a turn. First thing in every libuv callback that runs an owner's code. */
 void lv_turn_begin(struct lv_loop *loop);

@@ -176,7 +176,7 @@ void lv_rcu_online(struct lv_loop *loop)
 
 void lv_rcu_quiescent(struct lv_loop *loop, bool will_wait)
 {
-    if (loop->overflowing != 0)
+    if (loop->overflowing != (loop->holds_input ? 1u : 0u))
         return;
     lv_tsan_release(&tsan_quiescence);
     if (will_wait)

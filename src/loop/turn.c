@@ -84,6 +84,7 @@ static void on_check(uv_check_t *check)
 
     lv_turn_begin(loop);
     loop->again = false;
+    atomic_store(&loop->is_called, false); /* what it was called for is seen from here on */
     /* Mail before sockets: whoever was told of something by one loop, and asks another, finds it done there. */
     lv_loop_doing(loop, "taking mail");
     lv_rcu_turn_begin(loop);
@@ -148,7 +149,7 @@ static void on_prepare(uv_prepare_t *prepare)
     if (!is_busy) {
         atomic_store_explicit(&loop->is_asleep, true, memory_order_relaxed);
         atomic_thread_fence(memory_order_seq_cst);
-        is_busy = lv_mail_waiting(loop) || lv_rcu_has_work(loop);
+        is_busy = lv_mail_waiting(loop) || lv_rcu_has_work(loop) || atomic_load(&loop->is_called);
     }
     if (is_busy) {
         uv_idle_start(&loop->idle, on_idle);
@@ -165,6 +166,12 @@ void lv_loop_wake(struct lv_loop *loop)
     if (atomic_load_explicit(&loop->is_asleep, memory_order_relaxed) &&
         atomic_exchange_explicit(&loop->is_asleep, false, memory_order_relaxed))
         uv_async_send(&loop->wake);
+}
+
+void lv_loop_call(struct lv_loop *loop)
+{
+    atomic_store(&loop->is_called, true);
+    lv_loop_wake(loop);
 }
 
 /* Only ends the poll. */

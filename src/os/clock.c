@@ -1,4 +1,5 @@
 #include <time.h>
+#include <unistd.h>
 
 #include "os/os.h"
 
@@ -34,4 +35,16 @@ uint64_t lv_clock_wall_us(void)
     struct timespec ts = read_clock(CLOCK_REALTIME);
 
     return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
+void lv_os_sleep_us(unsigned us)
+{
+    struct timespec t = { .tv_sec = us / 1000000, .tv_nsec = (long)(us % 1000000) * 1000 };
+
+    (void)nanosleep(&t, NULL);
+}
+
+void lv_os_exit_now(int code)
+{
+    _exit(code);
 }

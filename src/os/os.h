@@ -21,6 +21,14 @@ lv_time_ms lv_clock_coarse_ms(void);
 /* Since 1970, UTC. May jump. */
 uint64_t lv_clock_wall_us(void);
 
+/* Waits; for worker threads only. */
+void lv_os_sleep_us(unsigned us);
+
+/* ---- processes ---- */
+#define LV_EXIT_IO 74 /* sysexits.h EX_IOERR: the disk failed */
+/* Ends the process at once: no handlers, nothing flushed. */
+_Noreturn void lv_os_exit_now(int code);
+
 /* ---- randomness ---- */
 /* Fills `out` from the kernel's generator. LV_EIO: the kernel has none (never on Linux once booted). */
 enum lv_err lv_os_random(void *out, size_t bytes) LV_MUST_USE;

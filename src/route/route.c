@@ -179,6 +179,8 @@ static void bury(struct lv_router *r, struct lv_link *doomed)
 
     while ((l = lv_list_pop(doomed)) != NULL) {
         struct lv_exchange *x = LV_CONTAINER_OF(l, struct lv_exchange, doomed);
+        if (r->exchange_gone != NULL)
+            r->exchange_gone(r, x);
         drop_in(r, &x->dest, doomed);
         drop_out(r, x, doomed);
         lv_indexes_give(r->indexes, x->dest.index);

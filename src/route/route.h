@@ -41,6 +41,8 @@ struct lv_router {
     struct lv_ptrmap bindings; /* by (source, destination, key, arguments); writer only */
     _Atomic uint64_t version; /* grows with every change that routing could notice: caches compare it */
     struct lv_router_indexes *indexes; /* hands out lv_dest.index */
+    /* An exchange is being removed, by a call or because its last binding went; may be NULL. Writer's thread. */
+    void (*exchange_gone)(struct lv_router *r, const struct lv_exchange *x);
 };
 
 struct lv_exchange_spec {

@@ -12,6 +12,7 @@
 #include "broker/broker.h"
 #include "config/config.h"
 #include "loop/conn.h"
+#include "os/failpoint.h"
 #include "os/log.h"
 #include "os/os.h"
 #include "proto/amqp091/amqp091.h"
@@ -310,6 +311,22 @@ static int fail(const char *what, const char *why, int code)
     return code;
 }
 
+/* What is in the data directory, or why it cannot be had. */
+static int recover(void)
+{
+    const char *dir = server.settings->data_dir;
+    enum lv_err err = lv_broker_recover(server.broker);
+    int code = err == LV_EIO ? EX_IOERR : err == LV_ENOMEM ? EX_OSERR : EX_DATAERR;
+
+    if (err == LV_OK)
+        return EX_OK;
+    if (err == LV_EINUSE)
+        return fail(dir, "another process is using this data directory", EX_TEMPFAIL);
+    if (err == LV_ENOSPC)
+        return fail(dir, lv_err_text(err), EX_CANTCREAT);
+    return fail(dir, err == LV_EIO ? strerror(errno) : lv_err_text(err), code);
+}
+
 static int boot(void)
 {
     struct lv_loops_config config = { .count = server.settings->loops };
@@ -331,6 +348,9 @@ static int boot(void)
     if (lv_loops_new(&config, &server.loops) != LV_OK ||
         lv_broker_set_loops(server.broker, server.loops) != LV_OK)
         return fail("start", strerror(errno), EX_OSERR);
+    int code = recover();
+    if (code != EX_OK)
+        return code;
     lv_log(STARTING, lv_log_str(LV_VERSION), lv_log_u64((uint64_t)getpid()),
            lv_log_u64(lv_loops_count(server.loops)));
     log_files();
@@ -373,6 +393,14 @@ static int check(void)
     return EX_OK;
 }
 
+static int print_failpoints(void)
+{
+#define X(name, text) puts(name);
+    LV_FAILPOINTS(X)
+#undef X
+    return EX_OK;
+}
+
 int main(int argc, char **argv)
 {
     bool is_check = false;
@@ -385,12 +413,16 @@ int main(int argc, char **argv)
             printf("leveretd %s\n", LV_VERSION);
             return EX_OK;
         }
+        if (strcmp(argv[i], "--failpoints") == 0)
+            return print_failpoints();
         if (strcmp(argv[i], "--check") == 0)
             is_check = true;
         else
             argv[kept++] = argv[i];
     }
     signal(SIGPIPE, SIG_IGN);
+    if (!lv_failpoint_init())
+        return fail("LEVERET_FAILPOINT", "no such place; see --failpoints", EX_USAGE);
     server.sources = (struct lv_config_sources){ kept, argv, environ, lv_config_etc };
     enum lv_err err = lv_config_load(&server.sources, &server.config);
     if (err == LV_ENOMEM)

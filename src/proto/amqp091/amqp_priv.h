@@ -41,6 +41,7 @@ struct lv_amqp_conn {
     struct lv_amqp_chan **chans; /* by channel number, chan_cap of them */
     struct lv_amqp_chan *last;   /* the channel of the last frame */
     struct lv_link to_confirm;   /* channels with confirms to send at the end of the turn */
+    struct lv_link unstable;     /* channels whose next confirm waits for the disk */
     struct lv_task turn_end;
     struct lv_timer timer;        /* handshake, then heartbeat, then close */
     struct lv_amqp_chan *filling; /* its body goes straight into its message; NULL: none, or no longer */
@@ -115,14 +116,20 @@ struct lv_amqp_pub {
     uint8_t text[2 * LV_SHORTSTR_MAX]; /* exchange and key of the method whose content is awaited */
 };
 
-/* Publisher confirms: 1..done-1 are decided; from `done` on, how many acceptances each still lacks. */
+/* What a publish still lacks: acceptances by queues on other loops, and that its records are stable. */
+struct lv_amqp_lack {
+    lv_lsn end;
+    uint32_t count; /* LV_AMQP_NACKED: refused */
+};
+
+/* Publisher confirms: 1..done-1 are decided; from `done` on, what each still lacks. */
 struct lv_amqp_confirms {
-    uint64_t next;  /* number of the next publish, from 1 */
-    uint64_t done;  /* lowest undecided number; == next when there is none */
-    uint64_t told;  /* up to here the client knows */
-    uint32_t *lack; /* ring of undecided ones, by number; LV_AMQP_NACKED: refused */
+    uint64_t next;             /* number of the next publish, from 1 */
+    uint64_t done;             /* lowest undecided number; == next when there is none */
+    uint64_t told;             /* up to here the client knows */
+    struct lv_amqp_lack *lack; /* ring of undecided ones, by number */
     uint32_t cap;
-    struct lv_link link; /* in conn->to_confirm */
+    struct lv_link link; /* in conn->to_confirm, or conn->unstable */
 };
 #define LV_AMQP_NACKED UINT32_MAX
 
@@ -145,6 +152,7 @@ struct lv_amqp_chan {
     struct lv_amqp_pub *pub;
     struct lv_amqp_confirms confirms;
     struct lv_amqp_tx_publish *tx_first, *tx_last;
+    bool is_committing;  /* the commit is away: what is in it is not ours meanwhile */
     struct lv_link held; /* deliveries from other loops that the channel-wide limit holds back */
     struct lv_amqp_reply *reply; /* direct reply-to consumer, or NULL */
     uint8_t *last_queue;         /* length and name of the most recently declared queue, or NULL */
@@ -245,11 +253,14 @@ void lv_amqp_pub_free(struct lv_amqp_chan *ch);
 void lv_amqp_confirm_select(struct lv_amqp_chan *ch, bool no_wait);
 /* Names the publish under way, for whoever accepts it later; 0: nobody has to. */
 uint64_t lv_amqp_confirm_token(const struct lv_amqp_chan *ch);
-/* The publish under way lacks `lack` acceptances (LV_AMQP_NACKED: it failed). Nothing outside confirm mode. */
-void lv_amqp_confirm(struct lv_amqp_chan *ch, uint32_t lack);
+/* The publish under way lacks `lack` acceptances (LV_AMQP_NACKED: it failed), and is stable with `end`. Nothing outside
+ * confirm mode. */
+void lv_amqp_confirm(struct lv_amqp_chan *ch, uint32_t lack, lv_lsn end);
 /* Sends what confirms are due. */
 void lv_amqp_confirm_flush(struct lv_amqp_chan *ch);
-void lv_amqp_accepted(struct lv_session *s, uint64_t token);
+void lv_amqp_accepted(struct lv_session *s, uint64_t token, lv_lsn end);
+/* More is stable. */
+void lv_amqp_stable(struct lv_session *s);
 void lv_amqp_confirms_free(struct lv_amqp_chan *ch);
 
 /* ---- content.c ---- */
@@ -287,7 +298,7 @@ void lv_amqp_unacked_trim(struct lv_amqp_unacked *u);
 /* Settles the open entries of tags first..last. */
 void lv_amqp_settle(struct lv_amqp_chan *ch, uint64_t first, uint64_t last, enum lv_outcome outcome);
 /* Settles the entries that a transaction kept, each with its outcome. */
-void lv_amqp_settle_tx(struct lv_amqp_chan *ch);
+void lv_amqp_settled_tx(struct lv_amqp_chan *ch);
 /* basic.ack, nack, reject: with the exact-tag rule; in a transaction it is kept for the commit. */
 void lv_amqp_client_settles(struct lv_amqp_chan *ch, uint64_t tag, bool multiple,
                             enum lv_outcome outcome);

@@ -1,7 +1,7 @@
 /* Publisher confirms: numbered from 1, told in order, once a turn.
  *
  * Most publishes are decided at once and need no memory: done and next grow together. Only while a publish waits for
- * queues on other loops is there a ring with what it and its successors lack. */
+ * queues on other loops, or for the disk, is there a ring with what it and its successors lack. */
 #include "base/mem.h"
 #include "proto/amqp091/amqp_priv.h"
 
@@ -24,7 +24,7 @@ static void want_flush(struct lv_amqp_chan *ch)
     }
 }
 
-static uint32_t *lack_of(struct lv_amqp_confirms *c, uint64_t number)
+static struct lv_amqp_lack *lack_of(const struct lv_amqp_confirms *c, uint64_t number)
 {
     return &c->lack[number & (c->cap - 1)];
 }
@@ -36,7 +36,7 @@ static bool reserve_lack(struct lv_amqp_confirms *c)
 
     if (open < c->cap)
         return true;
-    uint32_t *lack = lv_mem_alloc(cap * sizeof(*lack), LV_TAG_CHANNEL);
+    struct lv_amqp_lack *lack = lv_mem_alloc(cap * sizeof(*lack), LV_TAG_CHANNEL);
     if (lack == NULL)
         return false;
     for (uint64_t i = c->done; i < c->next; i++)
@@ -47,14 +47,14 @@ static bool reserve_lack(struct lv_amqp_confirms *c)
     return true;
 }
 
-void lv_amqp_confirm(struct lv_amqp_chan *ch, uint32_t lack)
+void lv_amqp_confirm(struct lv_amqp_chan *ch, uint32_t lack, lv_lsn end)
 {
     struct lv_amqp_confirms *c = &ch->confirms;
 
     if (ch->mode != LV_AMQP_CONFIRM)
         return;
     want_flush(ch);
-    if (LV_LIKELY(lack == 0 && c->done == c->next)) {
+    if (LV_LIKELY(lack == 0 && end == 0 && c->done == c->next)) {
         c->done = ++c->next;
         return;
     }
@@ -62,10 +62,10 @@ void lv_amqp_confirm(struct lv_amqp_chan *ch, uint32_t lack)
         lv_amqp_conn_error(ch->conn, 541, LV_AMQP_BASIC_PUBLISH, "out of memory");
         return;
     }
-    *lack_of(c, c->next++) = lack;
+    *lack_of(c, c->next++) = (struct lv_amqp_lack){ .end = end, .count = lack };
 }
 
-void lv_amqp_accepted(struct lv_session *s, uint64_t token)
+void lv_amqp_accepted(struct lv_session *s, uint64_t token, lv_lsn end)
 {
     struct lv_amqp_chan *ch = lv_amqp_chan_find((struct lv_amqp_conn *)s, (uint16_t)(token >> 48));
 
@@ -77,10 +77,29 @@ void lv_amqp_accepted(struct lv_session *s, uint64_t token)
         number -= TOKEN_NUMBER + 1;
     if (number < c->done || number >= c->next)
         return;
-    uint32_t *lack = lack_of(c, number);
-    if (*lack != LV_AMQP_NACKED && *lack > 0)
-        --*lack;
+    struct lv_amqp_lack *lack = lack_of(c, number);
+    if (lack->count != LV_AMQP_NACKED && lack->count > 0)
+        lack->count--;
+    lack->end = LV_MAX(lack->end, end);
     want_flush(ch);
+}
+
+void lv_amqp_stable(struct lv_session *s)
+{
+    struct lv_amqp_conn *ac = (struct lv_amqp_conn *)s;
+    struct lv_link due, *l;
+
+    lv_list_init(&due);
+    lv_list_splice(&due, &ac->unstable);
+    while ((l = lv_list_pop(&due)) != NULL)
+        lv_amqp_confirm_flush(LV_CONTAINER_OF(l, struct lv_amqp_chan, confirms.link));
+}
+
+/* The next confirm waits for the disk: this channel is flushed when more is stable. */
+static void await_stable(struct lv_amqp_chan *ch)
+{
+    lv_list_push(&ch->conn->unstable, &ch->confirms.link);
+    lv_session_await_stable(&ch->conn->s);
 }
 
 static void tell(struct lv_amqp_chan *ch, uint64_t upto)
@@ -100,18 +119,25 @@ void lv_amqp_confirm_flush(struct lv_amqp_chan *ch)
     lv_list_remove(&c->link);
     if (ch->mode != LV_AMQP_CONFIRM || ch->state == LV_AMQP_CHAN_CLOSING)
         return;
+    lv_lsn stable = lv_session_stable(&ch->conn->s);
+    bool is_waiting = false;
     while (c->done < c->next) {
-        uint32_t lack = *lack_of(c, c->done);
-        if (lack == LV_AMQP_NACKED) {
+        const struct lv_amqp_lack *lack = lack_of(c, c->done);
+        if (lack->count == LV_AMQP_NACKED) {
             tell(ch, c->done - 1);
             LV_AMQP_SEND(ch->conn, ch->number, basic_nack, .delivery_tag = c->done);
             c->told = c->done;
-        } else if (lack != 0) {
+        } else if (lack->count != 0) {
+            break;
+        } else if (lack->end > stable) {
+            is_waiting = true;
             break;
         }
         c->done++;
     }
     tell(ch, c->done - 1);
+    if (is_waiting)
+        await_stable(ch);
     if (c->done == c->next && c->cap > 4096) {
         lv_mem_free(c->lack, LV_TAG_CHANNEL);
         c->lack = NULL;

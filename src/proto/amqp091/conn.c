@@ -422,6 +422,7 @@ static const struct lv_session_ops session_ops = {
     .deliver = lv_amqp_deliver,
     .cancelled = lv_amqp_cancelled,
     .accepted = lv_amqp_accepted,
+    .stable = lv_amqp_stable,
     .reply = lv_amqp_reply_arrived,
     .shut = session_shut,
     .unblocked = session_unblocked,
@@ -472,6 +473,7 @@ void lv_amqp_accept(struct lv_shard *shard, int fd)
     take_name(ac);
     ac->payload_max = LV_FRAME_INITIAL_MAX;
     lv_list_init(&ac->to_confirm);
+    lv_list_init(&ac->unstable);
     lv_list_init(&ac->turn_end.link);
     ac->turn_end.run = turn_end;
     lv_timer_start(ac->s.conn.loop, &ac->timer, lv_amqp_settings(ac)->handshake_timeout,

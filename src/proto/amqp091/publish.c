@@ -132,6 +132,7 @@ static void send_to(struct lv_amqp_chan *ch, struct publish *p, const lv_handle 
                     uint32_t count)
 {
     bool lost = false;
+    lv_lsn end;
 
     if (ch->mode == LV_AMQP_TX) {
         lv_amqp_tx_publish(ch, p->msg, queues, count, p->mandatory);
@@ -139,9 +140,9 @@ static void send_to(struct lv_amqp_chan *ch, struct publish *p, const lv_handle 
     }
     if (LV_UNLIKELY(count == 0 && p->mandatory))
         lv_amqp_return(ch, p->msg);
-    uint32_t lack =
-        lv_session_publish(&ch->conn->s, queues, count, p->msg, lv_amqp_confirm_token(ch), &lost);
-    lv_amqp_confirm(ch, lost ? LV_AMQP_NACKED : lack);
+    uint32_t lack = lv_session_publish(&ch->conn->s, queues, count, p->msg,
+                                       lv_amqp_confirm_token(ch), &lost, &end);
+    lv_amqp_confirm(ch, lost ? LV_AMQP_NACKED : lack, end);
 }
 
 static void route(struct lv_amqp_chan *ch, struct publish *p, const struct lv_bytes *more_keys,
@@ -281,7 +282,7 @@ static bool publish_reply(struct lv_amqp_chan *ch, struct publish *p)
         lv_amqp_reply_send_mandatory(ch, p->msg);
     } else {
         lv_amqp_reply_send(ch, p->msg);
-        lv_amqp_confirm(ch, 0);
+        lv_amqp_confirm(ch, 0, 0);
     }
     return true;
 }

@@ -127,7 +127,7 @@ static void sent_or_not(struct lv_session *s, struct lv_call *call)
 
     if (call->is_empty)
         lv_amqp_return(ch, call->msg);
-    lv_amqp_confirm(ch, 0);
+    lv_amqp_confirm(ch, 0, 0);
     lv_msg_unref(call->msg);
 }
 

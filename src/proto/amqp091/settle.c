@@ -22,25 +22,21 @@ static void after_settling(struct lv_amqp_chan *ch)
         lv_amqp_chan_resume(ch);
 }
 
-/* Settles runs of entries that have state, subscription and outcome in common, as one command each. Settling may
+/* Settles runs of open entries that have their subscription in common, as one command each. Settling may
  * deliver, and delivering adds entries: so nothing is held across it but the tag to go on from. */
-static void settle_range(struct lv_amqp_chan *ch, uint64_t first, uint64_t last,
-                         enum lv_amqp_open_state state, enum lv_outcome outcome)
+void lv_amqp_settle(struct lv_amqp_chan *ch, uint64_t first, uint64_t last, enum lv_outcome outcome)
 {
     for (;;) {
         struct lv_amqp_open *e = lv_amqp_unacked_at(&ch->unacked, first);
         struct lv_amqp_sub *sub = NULL;
         uint32_t slots[BATCH], n = 0;
         for (; e != NULL && e->tag <= last && n < BATCH; e = lv_amqp_unacked_next(&ch->unacked, e)) {
-            if (e->state != state)
+            if (e->state != LV_AMQP_OPEN)
                 continue;
-            enum lv_outcome this = state == LV_AMQP_IN_TX ? (enum lv_outcome)e->outcome : outcome;
-            if (sub == NULL) {
+            if (sub == NULL)
                 sub = e->sub;
-                outcome = this;
-            } else if (e->sub != sub || this != outcome) {
+            else if (e->sub != sub)
                 break;
-            }
             slots[n++] = e->slot;
             first = e->tag + 1;
             close_entry(ch, e);
@@ -54,14 +50,19 @@ static void settle_range(struct lv_amqp_chan *ch, uint64_t first, uint64_t last,
     after_settling(ch);
 }
 
-void lv_amqp_settle(struct lv_amqp_chan *ch, uint64_t first, uint64_t last, enum lv_outcome outcome)
+/* The commit has settled what was decided in the transaction. */
+void lv_amqp_settled_tx(struct lv_amqp_chan *ch)
 {
-    settle_range(ch, first, last, LV_AMQP_OPEN, outcome);
-}
+    struct lv_amqp_open *e = lv_amqp_unacked_at(&ch->unacked, 0);
 
-void lv_amqp_settle_tx(struct lv_amqp_chan *ch)
-{
-    settle_range(ch, 0, UINT64_MAX, LV_AMQP_IN_TX, LV_ACCEPTED);
+    for (; e != NULL; e = lv_amqp_unacked_next(&ch->unacked, e)) {
+        if (e->state != LV_AMQP_IN_TX)
+            continue;
+        struct lv_amqp_sub *sub = e->sub;
+        close_entry(ch, e);
+        lv_amqp_sub_unref(sub);
+    }
+    after_settling(ch);
 }
 
 /* In a transaction: decided, but not done before the commit. */

@@ -1,5 +1,5 @@
-/* tx.*: publishes and settlements are checked when they come and done at the commit (RabbitMQ). Not atomic over
- * queues: that comes with the store. */
+/* tx.*: publishes and settlements are checked when they come and done at the commit, all or none of them (in RabbitMQ a
+ * commit is atomic for one queue only). */
 #include "base/mem.h"
 #include "proto/amqp091/amqp_priv.h"
 
@@ -67,24 +67,66 @@ static void publish_free(struct lv_amqp_tx_publish *p)
     lv_mem_free(p, LV_TAG_CHANNEL);
 }
 
-void lv_amqp_tx_commit(struct lv_amqp_chan *ch)
+/* The lists of a commit, in one block that lives until it is done. */
+static struct lv_commit *gather(struct lv_amqp_chan *ch)
 {
-    struct lv_amqp_tx_publish *p;
-    bool lost = false;
+    uint32_t publishes = 0, settles = 0;
 
-    if (!is_tx(ch))
-        return;
+    for (struct lv_amqp_tx_publish *p = ch->tx_first; p != NULL; p = p->next)
+        publishes++;
+    struct lv_amqp_open *e = lv_amqp_unacked_at(&ch->unacked, 0);
+    for (; e != NULL; e = lv_amqp_unacked_next(&ch->unacked, e))
+        settles += e->state == LV_AMQP_IN_TX;
+    struct lv_commit *c =
+        lv_mem_zalloc(sizeof(*c) + publishes * sizeof(*c->publishes) + settles * sizeof(*c->settles),
+                      LV_TAG_CHANNEL);
+    if (c == NULL)
+        return NULL;
+    c->publishes = (struct lv_commit_publish *)(c + 1);
+    c->settles = (struct lv_commit_settle *)(c->publishes + publishes);
+    for (struct lv_amqp_tx_publish *p = ch->tx_first; p != NULL; p = p->next)
+        c->publishes[c->publish_count++] =
+            (struct lv_commit_publish){ .msg = p->msg, .queues = p->queues, .count = p->count };
+    e = lv_amqp_unacked_at(&ch->unacked, 0);
+    for (; e != NULL; e = lv_amqp_unacked_next(&ch->unacked, e))
+        if (e->state == LV_AMQP_IN_TX)
+            c->settles[c->settle_count++] = (struct lv_commit_settle){
+                .sub = &e->sub->sub, .slot = e->slot, .outcome = (enum lv_outcome)e->outcome
+            };
+    return c;
+}
+
+static void committed(struct lv_session *s, struct lv_call *call)
+{
+    struct lv_amqp_chan *ch = lv_amqp_call_chan(s, call);
+    struct lv_amqp_tx_publish *p;
+
+    ch->is_committing = false;
     while ((p = pop(ch)) != NULL) {
         if (p->count == 0 && p->mandatory)
             lv_amqp_return(ch, p->msg);
-        (void)lv_session_publish(&ch->conn->s, p->queues, p->count, p->msg, 0, &lost);
         publish_free(p);
     }
-    lv_amqp_settle_tx(ch);
-    if (lost)
-        lv_amqp_error(ch, 406, "partial tx completion");
-    else
+    lv_amqp_settled_tx(ch);
+    lv_mem_free((void *)(uintptr_t)call->commit, LV_TAG_CHANNEL);
+    if (!lv_amqp_failed(ch, call))
         LV_AMQP_SEND(ch->conn, ch->number, tx_commit_ok, );
+}
+
+void lv_amqp_tx_commit(struct lv_amqp_chan *ch)
+{
+    if (!is_tx(ch))
+        return;
+    struct lv_commit *commit = gather(ch);
+    struct lv_call *call = commit != NULL ? lv_amqp_call(ch, false, committed) : NULL;
+    if (call == NULL) {
+        lv_mem_free(commit, LV_TAG_CHANNEL);
+        lv_amqp_error(ch, 541, "out of memory");
+        return;
+    }
+    ch->is_committing = true;
+    call->commit = commit;
+    lv_commit(call);
 }
 
 /* Publishes are forgotten; settlements are undone, and nothing is delivered again by that. */
@@ -92,6 +134,8 @@ void lv_amqp_tx_drop(struct lv_amqp_chan *ch)
 {
     struct lv_amqp_tx_publish *p;
 
+    if (ch->is_committing)
+        return;
     while ((p = pop(ch)) != NULL)
         publish_free(p);
     if (ch->mode != LV_AMQP_TX)

@@ -99,7 +99,7 @@ LV_TEST(small_message_stays_small)
     struct lv_bytes none = lv_bytes(NULL, 0);
     struct lv_msg *m = lv_msg_new(none, LV_BYTES_LIT("queue"), none, 16);
 
-    CHECK(lv_msg_bytes(m) <= 56 + 5 + 16);
+    CHECK(lv_msg_bytes(m) <= 64 + 5 + 16);
     lv_msg_unref(m);
 }
 

@@ -1,0 +1,562 @@
+/* A queue and the log: what is written down, what waits there instead of in memory, and what comes back.
+ *
+ * Written before the change is made: that a message entered (MESSAGE, ENTER), that messages left (DROP), up to where
+ * messages may have been handed out (HANDED: well ahead of the head, and stable before the first of them goes, so that
+ * after a crash every message that a consumer may have seen comes again as redelivered).
+ * A message waits in memory while little else does; above that only its place is kept, and of a long queue only the places
+ * of pages. They come back in order, some way ahead of the head, while somebody takes them. */
+#include "base/mem.h"
+#include "engine/queue_priv.h"
+#include "os/failpoint.h"
+
+#define HERE_QUEUE_MAX (UINT64_C(2) << 20) /* bytes of one queue's ready messages in memory */
+#define HERE_QUEUE_MIN \
+    (UINT64_C(64) << 10) /* as much may be there when the loop's share is used up */
+#define AHEAD_BYTES (UINT64_C(512) << 10) /* fetched before they are needed */
+#define UNSETTLED_MAX (UINT64_C(4) << 20) /* bytes of handed out messages kept in memory */
+#define PAGE_AFTER 4096u                  /* entries away before pages are made */
+#define HAND_AHEAD 4096u
+#define DROP_RANGES 64u
+
+void lv_queue_changed(struct lv_queue *q)
+{
+    if (q->is_durable && !lv_list_linked(&q->changed))
+        lv_list_push(&q->journal->changed, &q->changed);
+}
+
+uint64_t lv_queue_place(const struct lv_queue *q, const struct lv_entry *e)
+{
+    uint64_t place = lv_entry_place(e);
+
+    return q->is_durable ? place : place | LV_PLACE_PASSING;
+}
+
+void lv_queue_unlive(struct lv_queue *q, const struct lv_entry *e)
+{
+    if (lv_entry_is_logged(e))
+        lv_journal_live(q->journal, lv_queue_place(q, e), -1);
+}
+
+/* ---- in ---- */
+
+static uint64_t memory_of(const struct lv_msg *m)
+{
+    return lv_msg_bytes(m) + 64;
+}
+
+static void here_add(struct lv_queue *q, const struct lv_msg *m)
+{
+    q->here_bytes += memory_of(m);
+    q->journal->here_bytes += memory_of(m);
+}
+
+static void here_sub(struct lv_queue *q, const struct lv_msg *m)
+{
+    q->here_bytes -= memory_of(m);
+    q->journal->here_bytes -= memory_of(m);
+}
+
+static bool can_stay(const struct lv_queue *q, const struct lv_msg *m, bool is_logged)
+{
+    const struct lv_journal *j = q->journal;
+    uint64_t bytes = memory_of(m);
+
+    if (q->ready.cursor != NULL)
+        return false; /* those before it are away */
+    if (!is_logged)
+        return j->here_bytes + bytes <= j->passing_max;
+    if (q->here_bytes + bytes <= HERE_QUEUE_MIN)
+        return j->here_bytes + bytes <= 2 * j->here_max;
+    return j->here_bytes + bytes <= j->here_max && q->here_bytes + bytes <= HERE_QUEUE_MAX;
+}
+
+/* A chunk that was filled and stands far behind the cursor becomes a page. */
+static void page_out(struct lv_queue *q)
+{
+    struct lv_ready *r = &q->ready;
+    struct lv_ready_chunk *chunk = r->before_last;
+    uint8_t text[LV_PAGE_BYTES_MAX];
+    uint64_t bytes = 0;
+    lv_lsn lsn;
+
+    if (chunk == NULL || r->cursor == NULL || chunk == r->cursor || r->last == r->cursor ||
+        chunk->is_page || chunk == r->first || r->count - r->here < PAGE_AFTER)
+        return;
+    for (uint32_t i = 0; i < chunk->cap; i++) {
+        if (q->is_durable && lv_place_is_passing(chunk->entries[i].place))
+            return; /* a page is either all there after a restart, or not */
+        bytes += lv_class_bytes(lv_place_class(chunk->entries[i].place));
+    }
+    struct lv_ready_chunk *stub = lv_ready_chunk_new(chunk->cap, true);
+    if (stub == NULL)
+        return;
+    struct lv_bytes part = lv_bytes(text, lv_page_write(text, q->id, chunk->entries, chunk->cap));
+    if (lv_journal_append(q->journal, LV_REC_PAGE, &part, 1, &lsn) != LV_OK) {
+        lv_mem_free(stub, LV_TAG_QUEUE);
+        return;
+    }
+    lv_failpoint("queue.paged");
+    *lv_page_place(stub) = (uint64_t)lv_size_class(lv_wal_rec_size(part.len)) << 56 | lsn |
+                           LV_PLACE_IN_LOG | (q->is_durable ? 0 : LV_PLACE_PASSING);
+    *lv_page_first(stub) = chunk->entries[0].order;
+    *lv_page_last(stub) = chunk->entries[chunk->cap - 1].order;
+    *lv_page_bytes(stub) = bytes;
+    lv_journal_live(q->journal, *lv_page_place(stub), 1);
+    lv_ready_replace(r, chunk, stub);
+}
+
+enum lv_err lv_queue_put(struct lv_queue *q, struct lv_msg *msg)
+{
+    bool is_kept = q->is_durable && msg->persistent;
+    bool stays = can_stay(q, msg, is_kept);
+    struct lv_entry e = { .order = lv_order_make(q->seq_next) };
+    struct lv_msg *kept = NULL;
+    enum lv_err err = lv_ready_reserve(&q->ready);
+
+    if (err != LV_OK)
+        return err;
+    if (stays && (kept = lv_msg_keep(msg)) == NULL)
+        return LV_ENOMEM;
+    if (is_kept || !stays)
+        err = lv_journal_message(q->journal, is_kept ? q->id : LV_QUEUE_ID_NONE, q->seq_next, msg,
+                                 false);
+    if (err != LV_OK) {
+        if (kept != NULL)
+            lv_msg_unref(kept);
+        return err;
+    }
+    if (is_kept || !stays)
+        e.order |= LV_ORDER_LOGGED;
+    if (stays) {
+        e.msg = kept;
+        here_add(q, kept);
+    } else {
+        e.place = lv_place_of(msg) | (q->is_durable ? 0 : LV_PLACE_PASSING);
+    }
+    if (lv_entry_is_logged(&e))
+        lv_journal_live(q->journal, lv_queue_place(q, &e), 1);
+    if (is_kept)
+        lv_queue_changed(q);
+    lv_ready_put(&q->ready, e);
+    q->seq_next++;
+    q->ready_bytes += msg->body_len;
+    if (LV_UNLIKELY(q->ready.tail == 1))
+        page_out(q);
+    return LV_OK;
+}
+
+enum lv_err lv_queue_log_slot(struct lv_queue *q, struct lv_msg *msg, uint32_t slot)
+{
+    struct lv_slot *s = lv_slot_at(&q->slots, slot);
+    enum lv_err err = lv_journal_message(q->journal, q->id, q->seq_next, msg, false);
+
+    if (err != LV_OK)
+        return err;
+    s->entry.order |= LV_ORDER_LOGGED;
+    lv_journal_live(q->journal, lv_place_of(msg), 1);
+    lv_queue_changed(q);
+    return LV_OK;
+}
+
+/* ---- out ---- */
+
+static void block(struct lv_queue *q)
+{
+    if (!lv_list_linked(&q->blocked))
+        lv_list_push(&q->journal->blocked, &q->blocked);
+}
+
+static bool extend_handed(struct lv_queue *q, uint64_t seq)
+{
+    uint8_t text[16];
+
+    lv_put_be64(text, q->id);
+    lv_put_be64(text + 8, seq + HAND_AHEAD);
+    struct lv_bytes part = lv_bytes(text, sizeof(text));
+    if (lv_journal_append(q->journal, LV_REC_HANDED, &part, 1, NULL) != LV_OK)
+        return false;
+    q->handed_to = seq + HAND_AHEAD;
+    q->handed_end = q->journal->end;
+    lv_queue_changed(q);
+    return true;
+}
+
+bool lv_queue_may_hand(struct lv_queue *q, uint64_t seq)
+{
+    if (q->handed_ok < q->handed_to && lv_wal_stable(q->journal->wal) >= q->handed_end)
+        q->handed_ok = q->handed_to;
+    if (LV_LIKELY(seq < q->handed_ok)) {
+        if (LV_UNLIKELY(q->handed_ok == q->handed_to && seq + HAND_AHEAD / 2 >= q->handed_to))
+            (void)extend_handed(q, seq);
+        return true;
+    }
+    if (seq >= q->handed_to)
+        (void)extend_handed(q, seq);
+    block(q);
+    return false;
+}
+
+static void ask(struct lv_queue *q, struct lv_load *load)
+{
+    load->journal = q->journal;
+    load->queue = q->name;
+    load->generation = q->generation;
+    q->is_loading = q->is_asking =
+        true; /* the answer may come at once: then whoever asked goes on */
+    q->journal->ops->load(q->journal, load);
+    q->is_asking = false;
+}
+
+static struct lv_load *load_ready(const struct lv_queue *q)
+{
+    const struct lv_ready *r = &q->ready;
+    const struct lv_entry *from = &r->cursor->entries[r->cursor_at];
+    uint32_t most = LV_MIN(lv_ready_to(r, r->cursor) - r->cursor_at, LV_LOAD_MESSAGES_MAX), n = 0;
+    uint64_t bytes = 0;
+
+    while (n < most && (n == 0 || bytes < LV_LOAD_BYTES))
+        bytes += lv_class_bytes(lv_place_class(from[n++].place));
+    struct lv_load *load = lv_load_new(LV_LOAD_READY, n);
+    if (load == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < n; i++)
+        load->places[i] = from[i].place;
+    load->order = from[0].order;
+    return load;
+}
+
+static void fetch(struct lv_queue *q)
+{
+    struct lv_ready *r = &q->ready;
+    struct lv_load *load;
+
+    if (q->is_loading || r->cursor == NULL)
+        return;
+    if (r->cursor->is_page) {
+        load = lv_load_new(LV_LOAD_PAGE, 1);
+        if (load != NULL) {
+            load->places[0] = *lv_page_place(r->cursor);
+            load->order = *lv_page_first(r->cursor);
+        }
+    } else {
+        load = load_ready(q);
+    }
+    if (load != NULL)
+        ask(q, load);
+    else
+        block(q); /* no memory: later */
+}
+
+static void fetch_slot(struct lv_queue *q, uint32_t slot)
+{
+    struct lv_load *load = q->is_loading ? NULL : lv_load_new(LV_LOAD_SLOT, 1);
+
+    if (load == NULL) {
+        block(q);
+        return;
+    }
+    load->places[0] = lv_slot_at(&q->slots, slot)->entry.place;
+    load->order = lv_slot_at(&q->slots, slot)->entry.order;
+    load->slot = slot;
+    ask(q, load);
+}
+
+bool lv_queue_head_can_go(struct lv_queue *q)
+{
+    struct lv_entry e;
+
+    /* A load may be done at once, and what it brings may be useless: then the next one is tried. */
+    for (;;) {
+        if (q->returned.count != 0) {
+            e = lv_slot_at(&q->slots, q->returned.oldest)->entry;
+            if (lv_entry_is_here(&e))
+                break;
+            fetch_slot(q, q->returned.oldest);
+        } else if (q->ready.count == 0) {
+            return false;
+        } else {
+            if (q->here_bytes < AHEAD_BYTES)
+                fetch(q);
+            if (q->returned.count != 0)
+                continue;
+            if (q->ready.here != 0) {
+                e = lv_ready_peek(&q->ready);
+                break;
+            }
+            if (q->ready.count == 0)
+                return false;
+        }
+        if (q->is_loading || lv_list_linked(&q->blocked))
+            return false;
+    }
+    return !lv_queue_is_kept(q, &e) || lv_queue_may_hand(q, lv_entry_seq(&e));
+}
+
+void lv_queue_left_ready(struct lv_queue *q, const struct lv_entry *e, bool unsettled)
+{
+    struct lv_seq_range range = { lv_entry_seq(e), 1 };
+
+    here_sub(q, e->msg);
+    if (unsettled || !lv_entry_is_logged(e))
+        return;
+    if (lv_queue_is_kept(q, e)) {
+        (void)!lv_journal_drop(q->journal, q->id, &range, 1); /* without memory: it may come again */
+        lv_queue_changed(q);
+    }
+    lv_queue_unlive(q, e);
+}
+
+void lv_queue_trim_unsettled(struct lv_queue *q, uint32_t slot)
+{
+    struct lv_slot *s;
+
+    if (LV_LIKELY(q->unsettled_here_bytes <= UNSETTLED_MAX) || slot == LV_SLOT_NONE)
+        return;
+    s = lv_slot_at(&q->slots, slot);
+    if (!lv_entry_is_logged(&s->entry) || !lv_entry_is_here(&s->entry))
+        return;
+    struct lv_msg *msg = s->entry.msg;
+    s->entry.place = lv_queue_place(q, &s->entry);
+    q->unsettled_here_bytes -= msg->body_len;
+    lv_msg_unref(msg);
+}
+
+/* ---- gone ---- */
+
+struct drops {
+    struct lv_queue *q;
+    struct lv_seq_range ranges[DROP_RANGES];
+    size_t count;
+};
+
+static void drops_flush(struct drops *d)
+{
+    /* Without memory for it the messages may come again after a crash: at least once. */
+    if (d->count != 0)
+        (void)!lv_journal_drop(d->q->journal, d->q->id, d->ranges, d->count);
+    d->count = 0;
+}
+
+static void drops_add(struct drops *d, uint64_t seq, uint64_t count)
+{
+    struct lv_seq_range *last = d->count != 0 ? &d->ranges[d->count - 1] : NULL;
+
+    if (last != NULL && last->seq + last->count == seq) {
+        last->count += count;
+        return;
+    }
+    if (d->count == DROP_RANGES)
+        drops_flush(d);
+    d->ranges[d->count++] = (struct lv_seq_range){ seq, count };
+}
+
+void lv_queue_drop_slots(struct lv_queue *q, const uint32_t *slots, size_t n)
+{
+    struct drops d = { .q = q };
+
+    for (size_t i = 0; i < n; i++) {
+        const struct lv_entry *e = &lv_slot_at(&q->slots, slots[i])->entry;
+        if (!lv_entry_is_logged(e))
+            continue;
+        if (lv_queue_is_kept(q, e))
+            drops_add(&d, lv_entry_seq(e), 1);
+        lv_queue_unlive(q, e);
+    }
+    if (d.count != 0)
+        lv_queue_changed(q);
+    drops_flush(&d);
+}
+
+static void shed(struct lv_queue *q, struct lv_load **load, uint64_t place)
+{
+    lv_journal_live(q->journal, place, -1);
+    if (*load == NULL && (*load = lv_load_new(LV_LOAD_SHED, 64)) != NULL)
+        (*load)->count = 0;
+    if (*load == NULL)
+        return; /* no memory: what is in the page keeps its file until the next start */
+    (*load)->places[(*load)->count++] = place;
+    if ((*load)->count == 64) {
+        (*load)->journal = q->journal;
+        q->journal->ops->load(q->journal, *load);
+        *load = NULL;
+    }
+}
+
+/* Everything in the ready list is dead. */
+static void unlive_ready(struct lv_queue *q)
+{
+    struct lv_ready *r = &q->ready;
+    struct lv_load *load = NULL;
+
+    for (struct lv_ready_chunk *c = r->first; c != NULL; c = c->next) {
+        if (c->is_page) {
+            shed(q, &load, *lv_page_place(c));
+            continue;
+        }
+        for (uint32_t i = lv_ready_from(r, c); i < lv_ready_to(r, c); i++)
+            lv_queue_unlive(q, &c->entries[i]);
+    }
+    if (load != NULL) {
+        load->journal = q->journal;
+        q->journal->ops->load(q->journal, load);
+    }
+    q->journal->here_bytes -= q->here_bytes;
+    q->here_bytes = 0;
+}
+
+static uint64_t first_seq(const struct lv_ready *r)
+{
+    struct lv_ready_chunk *c = r->first;
+
+    return (c->is_page ? *lv_page_first(c) : c->entries[r->head].order) >> LV_ORDER_SHIFT;
+}
+
+void lv_queue_purge_kept(struct lv_queue *q)
+{
+    struct drops d = { .q = q };
+
+    for (unsigned k = 0; k < q->slots.count && q->returned.count != 0; k++) {
+        const struct lv_slot_chunk *chunk = q->slots.chunks[k];
+        for (uint32_t i = 0; i < chunk->fresh; i++) {
+            const struct lv_slot *s = &chunk->slots[i];
+            if (s->entry.place == 0 || s->next == LV_SLOT_UNSETTLED)
+                continue;
+            if (lv_queue_is_kept(q, &s->entry))
+                drops_add(&d, lv_entry_seq(&s->entry), 1);
+            lv_queue_unlive(q, &s->entry);
+        }
+    }
+    if (q->ready.count != 0 && q->is_durable) {
+        uint64_t first = first_seq(&q->ready);
+        drops_add(&d, first, q->seq_next - first);
+    }
+    if (d.count != 0)
+        lv_queue_changed(q);
+    drops_flush(&d);
+    unlive_ready(q);
+}
+
+void lv_queue_discard(struct lv_queue *q)
+{
+    if (q->journal == NULL)
+        return;
+    for (unsigned k = 0; k < q->slots.count; k++) {
+        const struct lv_slot_chunk *chunk = q->slots.chunks[k];
+        for (uint32_t i = 0; i < chunk->fresh; i++)
+            if (chunk->slots[i].entry.place != 0)
+                lv_queue_unlive(q, &chunk->slots[i].entry);
+    }
+    unlive_ready(q);
+    if (q->state_place != 0)
+        lv_journal_live(q->journal, q->state_place, -1);
+    q->state_place = 0;
+}
+
+/* ---- back from the log ---- */
+
+static void ready_loaded(struct lv_queue *q, struct lv_load *load)
+{
+    struct lv_ready *r = &q->ready;
+
+    if (load->generation != q->generation || r->cursor == NULL || r->cursor->is_page ||
+        r->cursor->entries[r->cursor_at].order != load->order)
+        return;
+    for (uint32_t i = 0; i < load->count && load->msgs != NULL; i++) {
+        struct lv_msg *msg = load->msgs[i];
+        if (msg == NULL) {
+            /* Damaged. It is passed over when it is the head, and only in memory: its file stays. */
+            if (r->here != 0 || load->err != LV_OK)
+                return;
+            q->journal->damaged++;
+            (void)lv_ready_skip(r);
+            return;
+        }
+        r->cursor->entries[r->cursor_at].msg = msg;
+        load->msgs[i] = NULL;
+        here_add(q, msg);
+        lv_ready_arrived(r);
+    }
+}
+
+static void page_loaded(struct lv_queue *q, struct lv_load *load)
+{
+    struct lv_ready *r = &q->ready;
+    struct lv_ready_chunk *page = r->cursor, *chunk;
+
+    if (load->generation != q->generation || page == NULL || !page->is_page ||
+        *lv_page_first(page) != load->order)
+        return;
+    if (load->err == LV_ENOMEM)
+        return;
+    if (load->err != LV_OK || load->entry_count != page->cap ||
+        load->entries[0].order != *lv_page_first(page)) {
+        if (r->here != 0)
+            return; /* told when it is the head */
+        q->journal->damaged += lv_ready_skip(r);
+        return;
+    }
+    chunk = lv_ready_chunk_new(page->cap, false);
+    if (chunk == NULL)
+        return;
+    memcpy(chunk->entries, load->entries, page->cap * sizeof(*chunk->entries));
+    lv_journal_live(q->journal, *lv_page_place(page), -1);
+    lv_ready_replace(r, page, chunk);
+    lv_queue_changed(q);
+}
+
+static void slot_loaded(struct lv_queue *q, struct lv_load *load)
+{
+    if (q->returned.count == 0 || q->returned.oldest != load->slot)
+        return;
+    struct lv_slot *s = lv_slot_at(&q->slots, load->slot);
+    if (s->entry.order != load->order || lv_entry_is_here(&s->entry) || load->msgs == NULL)
+        return;
+    if (load->msgs[0] != NULL) {
+        s->entry.msg = load->msgs[0];
+        load->msgs[0] = NULL;
+    } else if (load->err == LV_OK) {
+        q->journal->damaged++;
+        lv_slots_drop(&q->slots, lv_returned_pop(&q->returned, &q->slots));
+    }
+}
+
+static void shed_loaded(struct lv_load *load)
+{
+    for (uint32_t i = 0; i < load->entry_count; i++)
+        lv_journal_live(load->journal, load->entries[i].place, -1);
+}
+
+void lv_load_return(struct lv_load *load, struct lv_queue *q, lv_time_ms now)
+{
+    if (load->kind == LV_LOAD_SHED)
+        shed_loaded(load);
+    else if (load->kind == LV_LOAD_MOVE && q != NULL)
+        lv_queue_moved(q, load);
+    else if (q != NULL) {
+        q->is_loading = false;
+        if (load->kind == LV_LOAD_READY)
+            ready_loaded(q, load);
+        else if (load->kind == LV_LOAD_PAGE)
+            page_loaded(q, load);
+        else
+            slot_loaded(q, load);
+    }
+    bool has_failed = load->err != LV_OK;
+    bool is_for_queue = q != NULL && load->kind < LV_LOAD_SHED;
+    lv_load_free(load);
+    if (is_for_queue && has_failed)
+        block(q); /* tried again with the next of lv_journal_stable */
+    else if (is_for_queue && !q->is_asking)
+        lv_queue_unblocked(q, now);
+}
+
+void lv_queue_unblocked(struct lv_queue *q, uint64_t now)
+{
+    lv_queue_dispatch(q, now);
+    if (q->wants_get && lv_queue_ready_count(q) != 0 && !lv_queue_head_can_go(q))
+        return;
+    if (q->wants_get) {
+        q->wants_get = false;
+        q->sink->available(q->journal, q->name);
+    }
+}

@@ -1,0 +1,793 @@
+#include "engine/restore.h"
+
+#include <uthash.h>
+
+#include "base/mem.h"
+#include "engine/queue_priv.h"
+#include "engine/state_priv.h"
+
+/* A queue while its records are read. Entries and pages each in the order of their places; no two overlap. */
+struct lv_restore {
+    uint64_t id;
+    UT_hash_handle hh;
+    bool exists;
+    lv_lsn state_lsn; /* records up to here are in it already */
+    uint64_t state_place;
+    uint64_t seq_next, handed;
+    struct lv_entry *entries; /* place 0: gone */
+    size_t count, cap, dead;
+    struct lv_state_page *pages;
+    size_t page_count, page_cap;
+};
+
+/* The parts of a transaction whose commit was not seen yet. */
+struct part {
+    struct part *next;
+    lv_lsn lsn;
+    size_t len;
+    uint8_t payload[];
+};
+struct tx {
+    uint64_t id;
+    UT_hash_handle hh;
+    struct part *first, *last;
+};
+
+struct lv_recovery {
+    struct lv_journal *j;
+    struct lv_wal_reader *reader;
+    bool counts;
+    struct lv_restore *queues; /* by id */
+    struct tx *txs;            /* by id */
+    struct lv_restore *last;   /* used last */
+    uint64_t damaged, open_tx;
+    uint8_t *buf; /* for reading */
+    size_t cap;
+};
+
+/* ---- life ---- */
+
+enum lv_err lv_recovery_new(struct lv_journal *j, struct lv_wal_reader *reader, bool counts,
+                            struct lv_recovery **out)
+{
+    struct lv_recovery *r = lv_mem_zalloc(sizeof(*r), LV_TAG_STORE);
+
+    *out = NULL;
+    if (r == NULL)
+        return LV_ENOMEM;
+    r->j = j;
+    r->reader = reader;
+    r->counts = counts;
+    r->cap = LV_WAL_REC_HEAD + lv_wal_record_max(j->wal);
+    r->buf = lv_mem_alloc(r->cap, LV_TAG_STORE);
+    if (r->buf == NULL) {
+        lv_mem_free(r, LV_TAG_STORE);
+        return LV_ENOMEM;
+    }
+    *out = r;
+    return LV_OK;
+}
+
+static void queue_free(struct lv_recovery *r, struct lv_restore *q)
+{
+    if (r->last == q)
+        r->last = NULL;
+    HASH_DEL(r->queues, q);
+    lv_mem_free(q->entries, LV_TAG_STORE);
+    lv_mem_free(q->pages, LV_TAG_STORE);
+    lv_mem_free(q, LV_TAG_STORE);
+}
+
+static void tx_free(struct lv_recovery *r, struct tx *tx)
+{
+    struct part *p;
+
+    while ((p = tx->first) != NULL) {
+        tx->first = p->next;
+        lv_mem_free(p, LV_TAG_STORE);
+    }
+    HASH_DEL(r->txs, tx);
+    lv_mem_free(tx, LV_TAG_STORE);
+}
+
+void lv_recovery_free(struct lv_recovery *r)
+{
+    if (r == NULL)
+        return;
+    while (r->queues != NULL)
+        queue_free(r, r->queues);
+    while (r->txs != NULL)
+        tx_free(r, r->txs);
+    lv_mem_free(r->buf, LV_TAG_STORE);
+    lv_mem_free(r, LV_TAG_STORE);
+}
+
+static struct lv_restore *find(struct lv_recovery *r, uint64_t id)
+{
+    struct lv_restore *q = r->last;
+
+    if (q != NULL && q->id == id)
+        return q;
+    HASH_FIND(hh, r->queues, &id, sizeof(id), q);
+    if (q != NULL)
+        r->last = q;
+    return q;
+}
+
+static struct lv_restore *find_or_add(struct lv_recovery *r, uint64_t id)
+{
+    struct lv_restore *q = find(r, id);
+
+    if (q != NULL)
+        return q;
+    q = lv_mem_zalloc(sizeof(*q), LV_TAG_STORE);
+    if (q == NULL)
+        return NULL;
+    q->id = id;
+    HASH_ADD(hh, r->queues, id, sizeof(q->id), q);
+    return q;
+}
+
+enum lv_err lv_recovery_queue(struct lv_recovery *r, uint64_t id)
+{
+    struct lv_restore *q = find_or_add(r, id);
+
+    if (q == NULL)
+        return LV_ENOMEM;
+    q->exists = true;
+    return LV_OK;
+}
+
+/* ---- what is in a queue ---- */
+
+static void live(struct lv_recovery *r, uint64_t place, int n)
+{
+    if (r->counts)
+        lv_journal_live(r->j, place, n);
+}
+
+/* Index of the first entry whose order is not smaller. */
+static size_t lower(const struct lv_restore *q, uint64_t order)
+{
+    size_t lo = 0, hi = q->count;
+
+    if (q->count == 0 || q->entries[q->count - 1].order < order)
+        return q->count;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (q->entries[mid].order < order)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static void squeeze(struct lv_restore *q)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < q->count; i++)
+        if (q->entries[i].place != 0)
+            q->entries[n++] = q->entries[i];
+    q->count = n;
+    q->dead = 0;
+}
+
+static enum lv_err want_entries(struct lv_restore *q, size_t more)
+{
+    if (q->dead > q->count / 2)
+        squeeze(q);
+    if (q->count + more <= q->cap)
+        return LV_OK;
+    size_t cap = LV_MAX(q->cap * 2, q->count + more + 16);
+    struct lv_entry *entries = lv_mem_realloc(q->entries, cap * sizeof(*entries), LV_TAG_STORE);
+    if (entries == NULL)
+        return LV_ENOMEM;
+    q->entries = entries;
+    q->cap = cap;
+    return LV_OK;
+}
+
+static enum lv_err read_record(struct lv_recovery *r, lv_lsn lsn, uint8_t want,
+                               struct lv_bytes *payload)
+{
+    size_t got, size;
+    uint8_t type;
+    enum lv_err err = lv_wal_read(r->reader, lsn, r->buf, r->cap, &got);
+
+    if (err == LV_ENOMEM)
+        return err;
+    if (err != LV_OK ||
+        !lv_wal_parse(r->j->wal, lsn, lv_bytes(r->buf, got), &type, payload, &size) || type != want)
+        return LV_ECORRUPT;
+    return LV_OK;
+}
+
+/* Entries of a page; the caller frees them. */
+static enum lv_err read_page(struct lv_recovery *r, const struct lv_state_page *page,
+                             struct lv_entry **entries)
+{
+    struct lv_bytes payload;
+    uint32_t n = 0;
+    enum lv_err err = read_record(r, lv_place_lsn(page->place), LV_REC_PAGE, &payload);
+
+    *entries = NULL;
+    if (err == LV_OK)
+        err = lv_page_parse(payload, NULL, entries, &n);
+    if (err == LV_OK && (n != page->count || (*entries)[0].order != page->first)) {
+        lv_mem_free(*entries, LV_TAG_STORE);
+        *entries = NULL;
+        err = LV_ECORRUPT;
+    }
+    return err;
+}
+
+/* Something in a page changes: its entries stand for it from now on. */
+static enum lv_err open_page(struct lv_recovery *r, struct lv_restore *q, size_t i)
+{
+    struct lv_state_page page = q->pages[i];
+    struct lv_entry *list;
+    enum lv_err err = read_page(r, &page, &list);
+
+    if (err == LV_ECORRUPT) {
+        r->damaged++; /* it stays a page: whoever reads it will be told again */
+        return LV_OK;
+    }
+    if (err == LV_OK)
+        err = want_entries(q, page.count);
+    if (err != LV_OK) {
+        lv_mem_free(list, LV_TAG_STORE);
+        return err;
+    }
+    size_t at = lower(q, page.first);
+    memmove(q->entries + at + page.count, q->entries + at, (q->count - at) * sizeof(*q->entries));
+    memcpy(q->entries + at, list, page.count * sizeof(*list));
+    q->count += page.count;
+    lv_mem_free(list, LV_TAG_STORE);
+    memmove(q->pages + i, q->pages + i + 1, (q->page_count - i - 1) * sizeof(*q->pages));
+    q->page_count--;
+    live(r, page.place, -1);
+    return LV_OK;
+}
+
+/* The page that holds `seq`, or page_count. */
+static size_t page_of(const struct lv_restore *q, uint64_t seq)
+{
+    size_t lo = 0, hi = q->page_count;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (q->pages[mid].last >> LV_ORDER_SHIFT < seq)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < q->page_count && q->pages[lo].first >> LV_ORDER_SHIFT <= seq ? lo : q->page_count;
+}
+
+static enum lv_err enter(struct lv_recovery *r, struct lv_restore *q, uint64_t seq, uint64_t place)
+{
+    size_t page = page_of(q, seq);
+    enum lv_err err = page < q->page_count ? open_page(r, q, page) : LV_OK;
+
+    if (err == LV_OK)
+        err = want_entries(q, 1);
+    if (err != LV_OK)
+        return err;
+    size_t at = lower(q, lv_order_make(seq));
+    if (at < q->count && lv_entry_seq(&q->entries[at]) == seq) { /* carried forward */
+        if (q->entries[at].place == 0)
+            return LV_OK; /* and gone meanwhile */
+        live(r, q->entries[at].place, -1);
+        q->entries[at].place = place;
+    } else {
+        memmove(q->entries + at + 1, q->entries + at, (q->count - at) * sizeof(*q->entries));
+        q->entries[at] =
+            (struct lv_entry){ .place = place, .order = lv_order_make(seq) | LV_ORDER_LOGGED };
+        q->count++;
+    }
+    live(r, place, 1);
+    q->seq_next = LV_MAX(q->seq_next, seq + 1);
+    return LV_OK;
+}
+
+static enum lv_err drop(struct lv_recovery *r, struct lv_restore *q, uint64_t seq, uint64_t count)
+{
+    uint64_t end = seq + count < seq ? UINT64_MAX : seq + count;
+
+    for (size_t i = 0; i < q->page_count;) {
+        bool is_hit =
+            q->pages[i].first >> LV_ORDER_SHIFT < end && q->pages[i].last >> LV_ORDER_SHIFT >= seq;
+        size_t before = q->page_count;
+        enum lv_err err = is_hit ? open_page(r, q, i) : LV_OK;
+        if (err != LV_OK)
+            return err;
+        if (q->page_count == before)
+            i++;
+    }
+    for (size_t i = lower(q, lv_order_make(seq)); i < q->count; i++) {
+        if (lv_entry_seq(&q->entries[i]) >= end)
+            break;
+        if (q->entries[i].place == 0)
+            continue;
+        live(r, q->entries[i].place, -1);
+        q->entries[i].place = 0;
+        q->dead++;
+    }
+    return LV_OK;
+}
+
+/* ---- states ---- */
+
+static bool parse_state_head(struct lv_rd *rd, struct lv_state_head *h)
+{
+    h->id = lv_rd_u64(rd);
+    h->part = lv_rd_u32(rd);
+    h->is_last = lv_rd_u32(rd) != 0;
+    h->before = lv_rd_u64(rd);
+    h->seq_next = lv_rd_u64(rd);
+    h->handed = lv_rd_u64(rd);
+    return !rd->bad;
+}
+
+static enum lv_err add_page(struct lv_restore *q, const struct lv_state_page *page)
+{
+    if (q->page_count == q->page_cap) {
+        size_t cap = q->page_cap != 0 ? q->page_cap * 2 : 16;
+        struct lv_state_page *pages = lv_mem_realloc(q->pages, cap * sizeof(*pages), LV_TAG_STORE);
+        if (pages == NULL)
+            return LV_ENOMEM;
+        q->pages = pages;
+        q->page_cap = cap;
+    }
+    q->pages[q->page_count++] = *page;
+    return LV_OK;
+}
+
+static enum lv_err parse_runs(struct lv_rd *rd, struct lv_restore *q)
+{
+    while (!rd->bad && lv_rd_left(rd) != 0) {
+        uint32_t kind = lv_rd_u32(rd), n = lv_rd_u32(rd);
+        enum lv_err err = LV_OK;
+        if (kind == LV_STATE_PAGE) {
+            struct lv_state_page page = { .count = n };
+            page.place = lv_rd_u64(rd);
+            page.first = lv_rd_u64(rd);
+            page.last = lv_rd_u64(rd);
+            page.bytes = lv_rd_u64(rd);
+            if (rd->bad || n == 0 || n > LV_PAGE_ENTRIES_MAX)
+                return LV_ECORRUPT;
+            err = add_page(q, &page);
+        } else if (kind == LV_STATE_ENTRIES && lv_rd_left(rd) / 16 >= n) {
+            err = want_entries(q, n);
+            for (uint32_t i = 0; i < n && err == LV_OK; i++) {
+                q->entries[q->count].place = lv_rd_u64(rd);
+                q->entries[q->count++].order = lv_rd_u64(rd);
+            }
+        } else {
+            return LV_ECORRUPT;
+        }
+        if (err != LV_OK)
+            return err;
+    }
+    return rd->bad ? LV_ECORRUPT : LV_OK;
+}
+
+/* All parts of the state whose last one is at `lsn`, into `q`, which is empty. */
+static enum lv_err read_state(struct lv_recovery *r, struct lv_restore *q, lv_lsn lsn,
+                              uint64_t *place)
+{
+    lv_lsn parts[64], *list = parts;
+    struct lv_state_head h = { .part = 0 };
+    struct lv_bytes payload;
+    uint64_t bytes = 0;
+    uint32_t count = 0;
+    enum lv_err err = LV_OK;
+
+    for (lv_lsn at = lsn; at != 0 && err == LV_OK; at = h.before) { /* backwards: where they are */
+        err = read_record(r, at, LV_REC_STATE, &payload);
+        struct lv_rd rd = lv_rd(payload);
+        if (err == LV_OK && (!parse_state_head(&rd, &h) || h.id != q->id ||
+                             (h.is_last != (at == lsn)) || (at != lsn && h.part != count - 1)))
+            err = LV_ECORRUPT;
+        if (err != LV_OK)
+            break;
+        if (at == lsn) {
+            count = h.part + 1;
+            if (count > LV_ARRAY_LEN(parts))
+                list = lv_mem_alloc(count * sizeof(*list), LV_TAG_STORE);
+            if (list == NULL)
+                return LV_ENOMEM;
+        }
+        list[h.part] = at;
+        bytes += lv_wal_rec_size(payload.len);
+        count = h.part;
+        if ((h.part == 0) != (h.before == 0))
+            err = LV_ECORRUPT;
+    }
+    for (uint32_t i = 0; err == LV_OK; i++) {
+        err = read_record(r, list[i], LV_REC_STATE, &payload);
+        struct lv_rd rd = lv_rd(payload);
+        if (err == LV_OK && !parse_state_head(&rd, &h))
+            err = LV_ECORRUPT;
+        if (err == LV_OK)
+            err = parse_runs(&rd, q);
+        if (h.is_last)
+            break;
+    }
+    if (list != parts)
+        lv_mem_free(list, LV_TAG_STORE);
+    if (err != LV_OK)
+        return err;
+    q->seq_next = LV_MAX(q->seq_next, h.seq_next);
+    q->handed = h.handed;
+    q->state_lsn = lsn;
+    *place = (uint64_t)lv_size_class(bytes) << 56 | lsn | LV_PLACE_IN_LOG;
+    return LV_OK;
+}
+
+enum lv_err lv_recovery_state(struct lv_recovery *r, uint64_t id, lv_lsn state)
+{
+    struct lv_restore *q = find_or_add(r, id);
+
+    return q == NULL ? LV_ENOMEM : read_state(r, q, state, &q->state_place);
+}
+
+static uint64_t page_places(const struct lv_restore *q)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < q->page_count; i++)
+        n += q->pages[i].count;
+    return n;
+}
+
+/* A state among the records says anew what is known already; only its pages and itself are records of their own. */
+static enum lv_err visit_state(struct lv_recovery *r, lv_lsn lsn, struct lv_bytes payload)
+{
+    struct lv_rd rd = lv_rd(payload);
+    struct lv_state_head h;
+
+    if (!parse_state_head(&rd, &h))
+        return LV_OK;
+    struct lv_restore *q = find(r, h.id);
+    if (q == NULL || lsn <= q->state_lsn || !h.is_last)
+        return LV_OK;
+    struct lv_restore was = *q;
+    q->entries = NULL;
+    q->pages = NULL;
+    q->count = q->cap = q->dead = q->page_count = q->page_cap = 0;
+    uint64_t place;
+    enum lv_err err = read_state(r, q, lsn, &place);
+    if (err != LV_OK) { /* what was known stays known */
+        lv_mem_free(q->entries, LV_TAG_STORE);
+        lv_mem_free(q->pages, LV_TAG_STORE);
+        q->entries = was.entries;
+        q->pages = was.pages;
+        q->count = was.count;
+        q->cap = was.cap;
+        q->dead = was.dead;
+        q->page_count = was.page_count;
+        q->page_cap = was.page_cap;
+        if (err != LV_ECORRUPT)
+            return err;
+        r->damaged++;
+        return LV_OK;
+    }
+    for (size_t i = 0; i < was.page_count; i++)
+        live(r, was.pages[i].place, -1);
+    for (size_t i = 0; i < q->page_count; i++)
+        live(r, q->pages[i].place, 1);
+    if (q->state_place != 0)
+        live(r, q->state_place, -1);
+    q->state_place = place;
+    live(r, place, 1);
+    lv_mem_free(was.entries, LV_TAG_STORE);
+    lv_mem_free(was.pages, LV_TAG_STORE);
+    return LV_OK;
+}
+
+/* ---- records ---- */
+
+/* A record of the queue that its state does not tell already. */
+static struct lv_restore *news(struct lv_recovery *r, uint64_t id, lv_lsn lsn)
+{
+    struct lv_restore *q = id != LV_QUEUE_ID_NONE ? find(r, id) : NULL;
+
+    return q != NULL && lsn > q->state_lsn ? q : NULL;
+}
+
+static enum lv_err visit_drop(struct lv_recovery *r, lv_lsn lsn, struct lv_bytes payload)
+{
+    struct lv_rd rd = lv_rd(payload);
+    struct lv_restore *q = news(r, lv_rd_u64(&rd), lsn);
+    enum lv_err err = LV_OK;
+
+    while (q != NULL && err == LV_OK && lv_rd_left(&rd) >= 16) {
+        uint64_t seq = lv_rd_u64(&rd), count = lv_rd_u64(&rd);
+        err = drop(r, q, seq, count);
+    }
+    return err;
+}
+
+static enum lv_err apply_tx(struct lv_recovery *r, lv_lsn lsn, struct lv_rd *rd)
+{
+    uint32_t enters = lv_rd_u32(rd), drops = lv_rd_u32(rd);
+    enum lv_err err = LV_OK;
+
+    for (uint32_t i = 0; i < enters && err == LV_OK && !rd->bad; i++) {
+        struct lv_restore *q = news(r, lv_rd_u64(rd), lsn);
+        uint64_t seq = lv_rd_u64(rd), place = lv_rd_u64(rd);
+        if (q != NULL && !rd->bad)
+            err = enter(r, q, seq, place);
+    }
+    for (uint32_t i = 0; i < drops && err == LV_OK && !rd->bad; i++) {
+        struct lv_restore *q = news(r, lv_rd_u64(rd), lsn);
+        uint64_t seq = lv_rd_u64(rd);
+        if (q != NULL && !rd->bad)
+            err = drop(r, q, seq, 1);
+    }
+    return err;
+}
+
+static enum lv_err keep_part(struct lv_recovery *r, uint64_t id, lv_lsn lsn, struct lv_bytes payload)
+{
+    struct tx *tx;
+    struct part *p = lv_mem_alloc(sizeof(*p) + payload.len, LV_TAG_STORE);
+
+    if (p == NULL)
+        return LV_ENOMEM;
+    HASH_FIND(hh, r->txs, &id, sizeof(id), tx);
+    if (tx == NULL) {
+        tx = lv_mem_zalloc(sizeof(*tx), LV_TAG_STORE);
+        if (tx == NULL) {
+            lv_mem_free(p, LV_TAG_STORE);
+            return LV_ENOMEM;
+        }
+        tx->id = id;
+        HASH_ADD(hh, r->txs, id, sizeof(tx->id), tx);
+    }
+    p->next = NULL;
+    p->lsn = lsn;
+    p->len = payload.len;
+    memcpy(p->payload, payload.ptr, payload.len);
+    if (tx->last != NULL)
+        tx->last->next = p;
+    else
+        tx->first = p;
+    tx->last = p;
+    return LV_OK;
+}
+
+static enum lv_err visit_commit(struct lv_recovery *r, struct lv_bytes payload)
+{
+    struct lv_rd rd = lv_rd(payload);
+    uint64_t id = lv_rd_u64(&rd);
+    enum lv_err err = LV_OK;
+    struct tx *tx;
+
+    HASH_FIND(hh, r->txs, &id, sizeof(id), tx);
+    if (tx == NULL)
+        return LV_OK; /* its parts are in the states */
+    for (struct part *p = tx->first; p != NULL && err == LV_OK; p = p->next) {
+        struct lv_rd part = lv_rd(lv_bytes(p->payload, p->len));
+        (void)lv_rd_u64(&part);
+        err = apply_tx(r, p->lsn, &part);
+    }
+    tx_free(r, tx);
+    return err;
+}
+
+static enum lv_err visit_message(struct lv_recovery *r, lv_lsn lsn, struct lv_bytes payload)
+{
+    struct lv_rec_message m;
+
+    if (!lv_rec_message_parse(payload, &m))
+        return LV_OK;
+    struct lv_restore *q = news(r, m.id, lsn);
+    if (q == NULL)
+        return LV_OK;
+    if (m.is_moved && page_of(q, m.seq) == q->page_count) {
+        size_t at = lower(q, lv_order_make(m.seq));
+        if (at == q->count || lv_entry_seq(&q->entries[at]) != m.seq)
+            return LV_OK; /* gone before it was carried forward: cannot be, and must not come back */
+    }
+    return enter(r, q, m.seq, lv_rec_message_place(&m, lsn));
+}
+
+enum lv_err lv_recovery_visit(void *recovery, uint8_t type, lv_lsn lsn, struct lv_bytes payload)
+{
+    struct lv_recovery *r = recovery;
+    struct lv_rd rd = lv_rd(payload);
+    struct lv_restore *q;
+
+    switch (type) {
+    case LV_REC_MESSAGE:
+        return visit_message(r, lsn, payload);
+    case LV_REC_ENTER: {
+        q = news(r, lv_rd_u64(&rd), lsn);
+        uint64_t seq = lv_rd_u64(&rd), place = lv_rd_u64(&rd);
+        return q != NULL && !rd.bad ? enter(r, q, seq, place) : LV_OK;
+    }
+    case LV_REC_DROP:
+        return visit_drop(r, lsn, payload);
+    case LV_REC_STATE:
+        return visit_state(r, lsn, payload);
+    case LV_REC_HANDED: {
+        q = news(r, lv_rd_u64(&rd), lsn);
+        uint64_t handed = lv_rd_u64(&rd);
+        if (q != NULL && !rd.bad)
+            q->handed = LV_MAX(q->handed, handed);
+        return LV_OK;
+    }
+    case LV_REC_TX: {
+        uint64_t id = lv_rd_u64(&rd);
+        return id != 0 ? keep_part(r, id, lsn, payload) : apply_tx(r, lsn, &rd);
+    }
+    case LV_REC_COMMIT:
+        return visit_commit(r, payload);
+    default: /* parts and pages speak when they are asked */
+        return LV_OK;
+    }
+}
+
+/* ---- the end ---- */
+
+/* All of it counts as alive (n 1), or not any more (n -1). */
+static enum lv_err count_all(struct lv_recovery *r, struct lv_restore *q, int n)
+{
+    for (size_t i = 0; i < q->count; i++)
+        if (q->entries[i].place != 0)
+            lv_journal_live(r->j, q->entries[i].place, n);
+    for (size_t i = 0; i < q->page_count; i++) {
+        struct lv_entry *list;
+        enum lv_err err = read_page(r, &q->pages[i], &list);
+        lv_journal_live(r->j, q->pages[i].place, n);
+        if (err == LV_ECORRUPT) {
+            r->damaged++;
+            continue;
+        }
+        if (err != LV_OK)
+            return err;
+        for (uint32_t k = 0; k < q->pages[i].count; k++)
+            lv_journal_live(r->j, list[k].place, n);
+        lv_mem_free(list, LV_TAG_STORE);
+    }
+    if (q->state_place != 0)
+        lv_journal_live(r->j, q->state_place, n);
+    return LV_OK;
+}
+
+enum lv_err lv_recovery_end(struct lv_recovery *r)
+{
+    struct lv_restore *q, *next;
+
+    while (r->txs != NULL) {
+        r->open_tx++;
+        tx_free(r, r->txs);
+    }
+    HASH_ITER (hh, r->queues, q, next) {
+        enum lv_err err = LV_OK;
+        squeeze(q);
+        if (q->exists && !r->counts)
+            err = count_all(r, q, 1);
+        else if (!q->exists && r->counts)
+            err = count_all(r, q, -1);
+        if (err != LV_OK)
+            return err;
+        if (!q->exists)
+            queue_free(r, q);
+    }
+    return LV_OK;
+}
+
+bool lv_recovery_has(const struct lv_recovery *r, uint64_t id)
+{
+    const struct lv_restore *q;
+
+    HASH_FIND(hh, r->queues, &id, sizeof(id), q);
+    return q != NULL && (q->count != 0 || q->page_count != 0 || q->state_place != 0 ||
+                         q->seq_next != 0 || q->handed != 0);
+}
+
+void lv_recovery_facts(const struct lv_recovery *r, struct lv_recovery_facts *out)
+{
+    *out = (struct lv_recovery_facts){ .damaged = r->damaged, .open_tx = r->open_tx };
+    for (const struct lv_restore *q = r->queues; q != NULL; q = q->hh.next) {
+        out->queues++;
+        out->messages += q->count - q->dead + page_places(q);
+        out->pages += q->page_count;
+    }
+}
+
+uint64_t lv_recovery_next(const struct lv_recovery *r, size_t *pos)
+{
+    size_t i = 0;
+
+    for (const struct lv_restore *q = r->queues; q != NULL; q = q->hh.next)
+        if (i++ == *pos) {
+            ++*pos;
+            return q->id;
+        }
+    return 0;
+}
+
+/* Entries [from, to) of `q` as chunks of the ready list. */
+static enum lv_err fill_entries(struct lv_restore *from, size_t begin, size_t end,
+                                struct lv_queue *q)
+{
+    while (begin < end) {
+        uint32_t n = (uint32_t)LV_MIN(end - begin, LV_PAGE_ENTRIES_MAX);
+        struct lv_ready_chunk *chunk = lv_ready_chunk_new(n, false);
+        if (chunk == NULL)
+            return LV_ENOMEM;
+        memcpy(chunk->entries, from->entries + begin, n * sizeof(*chunk->entries));
+        for (uint32_t i = 0; i < n; i++)
+            q->ready_bytes += lv_class_bytes(lv_place_class(chunk->entries[i].place));
+        lv_ready_add_chunk(&q->ready, chunk);
+        begin += n;
+    }
+    return LV_OK;
+}
+
+enum lv_err lv_recovery_fill(struct lv_recovery *r, uint64_t id, struct lv_queue *q)
+{
+    struct lv_restore *from = find(r, id);
+    size_t at = 0;
+
+    if (from == NULL)
+        return LV_OK;
+    for (size_t i = 0; i < from->page_count; i++) {
+        const struct lv_state_page *page = &from->pages[i];
+        size_t end = lower(from, page->first);
+        enum lv_err err = fill_entries(from, at, end, q);
+        struct lv_ready_chunk *stub = err == LV_OK ? lv_ready_chunk_new(page->count, true) : NULL;
+        if (stub == NULL)
+            return LV_ENOMEM;
+        *lv_page_place(stub) = page->place;
+        *lv_page_first(stub) = page->first;
+        *lv_page_last(stub) = page->last;
+        *lv_page_bytes(stub) = page->bytes;
+        q->ready_bytes += page->bytes;
+        lv_ready_add_chunk(&q->ready, stub);
+        at = end;
+    }
+    enum lv_err err = fill_entries(from, at, from->count, q);
+    if (err != LV_OK)
+        return err;
+    q->handed_to = q->handed_ok = q->redelivered_below = from->handed;
+    q->seq_next = LV_MAX(from->seq_next, from->handed);
+    q->state_place = from->state_place;
+    if (from->exists)
+        lv_queue_changed(q);
+    queue_free(r, from);
+    return LV_OK;
+}
+
+enum lv_err lv_recovery_walk(struct lv_recovery *r, uint64_t id,
+                             void (*each)(void *ctx, uint64_t seq, uint64_t place, bool redelivered),
+                             void *ctx)
+{
+    struct lv_restore *q = find(r, id);
+    enum lv_err err = LV_OK;
+
+    if (q == NULL)
+        return LV_OK;
+    for (size_t i = 0; i < q->page_count;) {
+        size_t before = q->page_count;
+        err = open_page(r, q, i);
+        if (err != LV_OK)
+            return err;
+        if (q->page_count == before) {
+            i++;
+            err = LV_ECORRUPT;
+        }
+    }
+    for (size_t i = 0; i < q->count; i++)
+        if (q->entries[i].place != 0)
+            each(ctx, lv_entry_seq(&q->entries[i]), q->entries[i].place,
+                 lv_entry_is_redelivered(&q->entries[i]) ||
+                     lv_entry_seq(&q->entries[i]) < q->handed);
+    return err;
+}
