@@ -185,15 +185,24 @@ static void rotate(const struct lv_log_config *c, size_t bytes, uint64_t wall_us
 {
     if (!take_busy())
         return;
-    bool is_still_due = is_due(c, bytes, wall_us);
+    bool is_still_due = is_due(c, bytes, wall_us), is_open = true;
+    int error = 0;
     if (is_still_due) {
         put_aside(c);
-        (void)open_file(c->file.path);
+        is_open = open_file(c->file.path) == LV_OK;
+        error = errno;
+        if (!is_open) /* the old one goes on for as long again: what is due now is due for every line */
+            atomic_store_explicit(&file_bytes, 0, memory_order_relaxed);
         set_date(c);
     }
     leave_busy();
-    if (is_still_due)
+    if (!is_still_due)
+        return;
+    if (is_open)
         lv_log(LOG_ROTATED, lv_log_str(c->file.path));
+    else
+        lv_log(LOG_FAILED, lv_log_str("file"), lv_log_str(c->file.path),
+               lv_log_str(strerrordesc_np(error)));
 }
 
 static void write_file(const struct lv_log_config *c, const struct lv_log_line *l, uint64_t wall_us)

@@ -330,6 +330,18 @@ def test_a_file_that_is_moved_away_and_one_that_grows():
         assert max(sizes.values()) <= 1000
 
 
+def test_a_folder_that_is_gone_does_not_end_the_broker():
+    config = BASE + ("log.dir = DIR/logs\nlog.file = x.log\nlog.file.rotation.size = 1kB\n"
+                     "log.file.rotation.count = 2\nlog.console = true\n")
+    with Configured({"a.conf": config}) as broker:
+        os.rename(broker.path("logs"), broker.path("elsewhere"))
+        for _ in range(10):
+            connect(broker).close()
+        wait_until(lambda: "an output of the log cannot be opened output=file" in broker.output(), 5, "a line")
+        assert "closing AMQP connection" in broker.output()
+        assert broker.stop() == 0
+
+
 def test_the_file_is_switched_off_and_on():
     with Configured({"a.conf": BASE + "log.file = DIR/x.log\nlog.console = true\n"}) as broker:
         broker.write("a.conf", BASE + "log.console = true\n")
