@@ -15,7 +15,9 @@ def rows(path, macro):
     """The arguments of every `macro(...)` of a table: strings without their quotes."""
     with open(f"{FOLDER}/{path}", encoding="utf-8") as table:
         text = re.sub(r"/\*.*?\*/", "", table.read(), flags=re.DOTALL)
-    for line in re.findall(rf"^{macro}\((.*)\)$", text, re.MULTILINE):
+    lines = re.findall(rf"^{macro}\((.*)\)$", text, re.MULTILINE)
+    assert len(lines) == text.count(macro + "("), f"{path}: a row is a line"
+    for line in lines:
         at, found = 0, []
         while at < len(line):
             word = WORD.match(line, at)
