@@ -10,6 +10,7 @@ pkg_check_modules(isal   REQUIRED IMPORTED_TARGET libisal)
 pkg_check_modules(crypto REQUIRED IMPORTED_TARGET libcrypto>=3.0)
 pkg_check_modules(pcre2  REQUIRED IMPORTED_TARGET libpcre2-8>=10.42)
 pkg_check_modules(argon2 REQUIRED IMPORTED_TARGET libargon2)
+pkg_check_modules(ssl    REQUIRED IMPORTED_TARGET libssl>=3.0)
 pkg_check_modules(cmocka IMPORTED_TARGET cmocka)
 pkg_check_modules(rabbitmq IMPORTED_TARGET librabbitmq>=0.11)
 

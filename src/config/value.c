@@ -254,12 +254,16 @@ static bool is_host(struct lv_bytes host)
 }
 
 /* One address into its canonical form, at `out`; false: it is none. "5672" and "*:5672" are every address, "::1:5672"
- * is RabbitMQ's way to write "[::1]:5672". */
+ * is RabbitMQ's way to write "[::1]:5672"; "/PATH" is "unix:/PATH". */
 static bool canonical_address(const char *text, char *out, size_t cap)
 {
     const char *colon = strrchr(text, ':');
     int n;
 
+    if (text[0] == '/' || strncmp(text, "unix:/", 6) == 0) {
+        n = snprintf(out, cap, "%s%s", text[0] == '/' ? "unix:" : "", text);
+        return n > 0 && (size_t)n < cap;
+    }
     if (colon == NULL) {
         if (!is_port(text))
             return false;
@@ -341,7 +345,7 @@ void lv_value_expect(const struct lv_setting *d, char *out, size_t cap)
                        d->high == 1 ? ", at most 1" : "");
         return;
     case LV_TYPE_LISTEN:
-        (void)snprintf(out, cap, "a port, or ADDRESS:PORT");
+        (void)snprintf(out, cap, "a port, ADDRESS:PORT or unix:/PATH");
         return;
     case LV_TYPE_ENUM:
     case LV_TYPE_MAP:

@@ -54,6 +54,37 @@ enum lv_err lv_addr_parse(const char *text, struct sockaddr_storage *out, sockle
     return LV_EINVAL;
 }
 
+/* Three or four octal digits, and nothing behind them. */
+static bool parse_mode(const char *text, mode_t *out)
+{
+    size_t len = strspn(text, "01234567");
+    mode_t mode = 0;
+
+    if (text[len] != '\0' || len < 3 || len > 4)
+        return false;
+    for (; *text != '\0'; text++)
+        mode = mode << 3 | (mode_t)(*text - '0');
+    *out = mode;
+    return mode <= 0777;
+}
+
+enum lv_err lv_addr_parse_unix(const char *text, struct sockaddr_un *out, mode_t *mode)
+{
+    static const char scheme[] = "unix:", option[] = "?mode=";
+
+    *mode = LV_UNIX_MODE;
+    *out = (struct sockaddr_un){ .sun_family = AF_UNIX };
+    if (strncmp(text, scheme, sizeof(scheme) - 1) != 0)
+        return LV_EINVAL;
+    text += sizeof(scheme) - 1;
+    const char *query = strstr(text, option);
+    size_t len = query != NULL ? (size_t)(query - text) : strlen(text);
+    if (text[0] != '/' || len < 2 || len >= sizeof(out->sun_path))
+        return LV_EINVAL;
+    memcpy(out->sun_path, text, len);
+    return query == NULL || parse_mode(query + sizeof(option) - 1, mode) ? LV_OK : LV_EINVAL;
+}
+
 /* An IPv4 address that came through an IPv6 socket is shown as what it is. */
 static void format(const struct sockaddr_storage *addr, char out[LV_ADDR_MAX])
 {
@@ -71,13 +102,15 @@ static void format(const struct sockaddr_storage *addr, char out[LV_ADDR_MAX])
         (void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
         (void)snprintf(out, LV_ADDR_MAX, "[%s]:%u", host, ntohs(v6->sin6_port));
     } else {
-        (void)snprintf(out, LV_ADDR_MAX, "unix");
+        const struct sockaddr_un *name = (const struct sockaddr_un *)addr;
+        (void)snprintf(out, LV_ADDR_MAX, "unix%s%.*s", name->sun_path[0] == '/' ? ":" : "",
+                       (int)sizeof(name->sun_path), name->sun_path);
     }
 }
 
 void lv_addr_local(int fd, char out[LV_ADDR_MAX])
 {
-    struct sockaddr_storage addr;
+    struct sockaddr_storage addr = { 0 };
     socklen_t len = sizeof(addr);
 
     out[0] = '\0';
@@ -87,7 +120,7 @@ void lv_addr_local(int fd, char out[LV_ADDR_MAX])
 
 void lv_addr_peer(int fd, char out[LV_ADDR_MAX])
 {
-    struct sockaddr_storage addr;
+    struct sockaddr_storage addr = { 0 };
     socklen_t len = sizeof(addr);
 
     out[0] = '\0';

@@ -14,6 +14,7 @@
 
 #include "loop/conn_priv.h"
 #include "loop/loop_priv.h"
+#include "loop/tls_priv.h"
 
 static struct lv_conn_io *io_of(struct lv_link *link, size_t offset)
 {
@@ -139,6 +140,8 @@ static void unhook(struct lv_conn *c)
     lv_list_remove(&io->all);
     lv_list_remove(&c->dirty);
     lv_timer_stop(&io->linger);
+    if (io->tls != NULL)
+        lv_tls_unhook(c);
     lv_stat_add(c->loop, LV_STAT_CONNS, (uint64_t)-1);
 }
 
@@ -198,25 +201,38 @@ static void on_linger(struct lv_loop *loop, struct lv_timer *t)
     lv_conn_fail(LV_CONTAINER_OF(t, struct lv_conn_io, linger)->conn, LV_OK);
 }
 
+static void linger(struct lv_conn *c, enum lv_err why, uint64_t linger_ms)
+{
+    struct lv_conn_io *io = c->io;
+
+    lv_out_seal(c);
+    io->state = LV_CONN_LINGERING;
+    io->why = why;
+    c->is_closing = true;
+    io->is_held = false;
+    lv_timer_start(c->loop, &io->linger, linger_ms, on_linger);
+    lv_conn_mark_dirty(c);
+    poll_update(c);
+}
+
 void lv_conn_close(struct lv_conn *c, uint64_t linger_ms)
 {
     struct lv_conn_io *io = c->io;
 
     if (io == NULL || io->state == LV_CONN_GONE)
         return;
-    if (linger_ms == 0) {
+    if (linger_ms == 0 || lv_tls_is_shaking(c)) { /* nothing was said yet that could be heard */
         lv_conn_fail(c, LV_OK);
         return;
     }
-    if (io->state == LV_CONN_LINGERING)
-        return;
-    lv_out_seal(c);
-    io->state = LV_CONN_LINGERING;
-    c->is_closing = true;
-    io->is_held = false;
-    lv_timer_start(c->loop, &io->linger, linger_ms, on_linger);
-    lv_conn_mark_dirty(c);
-    poll_update(c);
+    if (io->state != LV_CONN_LINGERING)
+        linger(c, LV_OK, linger_ms);
+}
+
+void lv_conn_give_up(struct lv_conn *c, enum lv_err why, uint64_t linger_ms)
+{
+    lv_out_drop(c);
+    linger(c, why, linger_ms);
 }
 
 /* Closes the socket and frees all that the connection holds. It is not hooked into its loop any more. */
@@ -225,6 +241,8 @@ static void release_all(struct lv_conn *c)
     struct lv_conn_io *io = c->io;
 
     lv_out_drop(c);
+    if (io->tls != NULL)
+        lv_tls_close(c);
     (void)close(io->fd);
     lv_mem_free(io->carry, LV_TAG_CONN);
     lv_mem_free(io, LV_TAG_CONN);
@@ -254,7 +272,7 @@ void lv_conns_drop(struct lv_loop *loop)
 void lv_conn_detach(struct lv_conn *c)
 {
     LV_ASSERT(c->loop->reading != c);
-    LV_ASSERT(!c->is_closing);
+    LV_ASSERT(!c->is_closing && !lv_tls_is_shaking(c));
     lv_conn_own_output(c);
     unhook(c);
     c->io->is_held = false;
@@ -264,8 +282,12 @@ void lv_conn_detach(struct lv_conn *c)
 enum lv_err lv_conn_attach(struct lv_conn *c, struct lv_loop *loop)
 {
     struct lv_conn_io *io = c->io;
-    enum lv_err err = hook_in(c, loop);
+    enum lv_err err = LV_OK;
 
+    if (io->tls != NULL)
+        err = lv_tls_hook_in(loop);
+    if (err == LV_OK)
+        err = hook_in(c, loop);
     if (err != LV_OK) {
         c->loop = loop;
         c->is_closing = true;
@@ -274,9 +296,11 @@ enum lv_err lv_conn_attach(struct lv_conn *c, struct lv_loop *loop)
     }
     if (io->state == LV_CONN_GONE || io->wants_input || io->wants_drained)
         attention(c);
+    if (io->has_more)
+        lv_list_push(&loop->ready, &io->ready);
     if (io->is_blocked)
         poll_update(c);
-    else if (c->out_first != NULL)
+    else if (c->out_first != NULL || io->tls != NULL)
         lv_conn_mark_dirty(c);
     return LV_OK;
 }
@@ -366,6 +390,8 @@ static ssize_t receive(struct lv_conn *c, uint8_t *block, size_t room)
 {
     struct iovec iov[2] = { { c->into, c->into_bytes }, { block, room } };
 
+    if (LV_UNLIKELY(c->io->tls != NULL))
+        return lv_tls_receive(c, block, room);
     if (c->into_bytes == 0 || c->into == NULL)
         return read(c->io->fd, block, room);
     return readv(c->io->fd, iov, 2);
@@ -382,7 +408,7 @@ static size_t read_once(struct lv_conn *c)
         return 0;
     }
     size_t kept = unkeep(c, block);
-    if (kept == loop->block_bytes) {
+    if (kept >= loop->block_bytes - (LV_UNLIKELY(c->io->tls != NULL) ? LV_TLS_RECORD_MAX : 0)) {
         lv_conn_fail(c, LV_EFULL);
         return 0;
     }
@@ -412,6 +438,17 @@ static size_t read_once(struct lv_conn *c)
     return got;
 }
 
+/* What no poll will report is read again without one. */
+static void read_again(struct lv_conn *c)
+{
+    struct lv_conn_io *io = c->io;
+
+    if (((io->is_broken && io->state != LV_CONN_GONE) ||
+         (io->has_more && io->state == LV_CONN_OPEN)) &&
+        !lv_list_linked(&io->ready))
+        lv_list_push(&c->loop->ready, &io->ready);
+}
+
 void lv_conns_read(struct lv_loop *loop)
 {
     struct lv_link due, *link;
@@ -431,8 +468,7 @@ void lv_conns_read(struct lv_loop *loop)
         size_t got = read_once(c);
         bytes += got;
         reads++;
-        if (c->io->is_broken && c->io->state != LV_CONN_GONE)
-            lv_list_push(&loop->ready, &c->io->ready);
+        read_again(c);
     }
     /* Those that have waited go first in the next turn. */
     lv_list_splice(&due, &loop->ready);
@@ -481,6 +517,7 @@ static void attend(struct lv_conn *c)
     if (io->wants_input && io->state == LV_CONN_OPEN && !c->is_paused) {
         io->wants_input = false;
         poll_update(c);
+        read_again(c);
         if (io->carry != NULL) {
             uint8_t *block = free_block(c->loop);
             deliver(c, block, unkeep(c, block));

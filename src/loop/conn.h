@@ -25,7 +25,7 @@ struct lv_conn_ops {
     /* Output was full (lv_conn_is_full) and has drained below half of the high mark. */
     void (*drained)(struct lv_conn *c);
     /* The socket is gone: `why` is LV_OK after lv_conn_close, LV_ECLOSED when the peer closed or the loops stop, LV_EIO
-     * on errors, LV_ENOMEM, LV_EFULL when a whole read block was not enough for the owner to consume anything. The
+     * on errors, LV_EREFUSED when a TLS handshake failed, LV_ENOMEM, LV_EFULL when a whole read block was not enough for the owner to consume anything. The
      * last call, from the deferred phase; the owner frees the memory. */
     void (*closed)(struct lv_conn *c, enum lv_err why);
 };
@@ -90,8 +90,8 @@ void lv_conn_write_borrowed(struct lv_conn *c, struct lv_bytes b);
 void lv_conn_detach(struct lv_conn *c);
 enum lv_err lv_conn_attach(struct lv_conn *c, struct lv_loop *loop) LV_MUST_USE;
 
-/* Peer's and own address as text "127.0.0.1:5672". Lengths are bounded by LV_ADDR_MAX. */
-#define LV_ADDR_MAX 64
+/* Peer's and own address as text: "127.0.0.1:5672", "unix:/run/mq.sock" (its client: "unix"). */
+#define LV_ADDR_MAX 128
 void lv_conn_peer(const struct lv_conn *c, char out[LV_ADDR_MAX]);
 void lv_conn_local(const struct lv_conn *c, char out[LV_ADDR_MAX]);
 /* Is the peer's address a loopback one (127.0.0.0/8, ::1, mapped, Unix socket)? */
@@ -99,8 +99,11 @@ bool lv_conn_peer_is_loopback(const struct lv_conn *c);
 
 /* ---- listening ---- */
 struct lv_listener;
-/* Listens on "ADDR:PORT" ("[::1]:5672", port 0: any); `accepted` is called on `loop` with each new socket, which it
- * takes. LV_EINVAL bad address, LV_EIO with errno set. */
+/* Listens on "ADDR:PORT" ("[::1]:5672", "[::]:5672" for IPv4 too; port 0: any), or on the Unix socket
+ * "unix:/PATH[?mode=OCTAL]" (LV_UNIX_MODE). A socket file that nobody listens on any more is replaced, another file
+ * never; it goes when the listener is closed. `accepted` is called on `loop` with each new socket, which it takes.
+ * LV_EINVAL bad address, LV_EIO with errno set. */
+#define LV_UNIX_MODE 0660
 enum lv_err lv_listen(struct lv_loop *loop, const char *address,
                       void (*accepted)(struct lv_loop *loop, int fd, void *ctx), void *ctx,
                       struct lv_listener **out) LV_MUST_USE;

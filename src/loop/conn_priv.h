@@ -26,23 +26,29 @@ struct lv_conn_io {
     bool has_shut;      /* our end is shut down */
     bool wants_input;   /* deferred: bytes kept while paused, or polling to go on */
     bool wants_drained; /* deferred: ops->drained */
+    bool has_more;      /* there is something to read that the poll does not show */
     struct lv_link ready, attention, borrower, all; /* in the loop's lists of those names */
     uint8_t *carry;                                 /* input not consumed yet; NULL: none */
     size_t carry_bytes;
     struct lv_out_buf *buf; /* the buffer being filled, one reference; NULL: none */
     size_t turn_bytes;      /* output since it last ran empty */
     struct lv_timer linger;
+    struct lv_tls_conn *tls; /* NULL: none (tls_priv.h) */
 };
 
 /* conn.c */
 /* The connection is lost, or closed without lingering: torn down in the deferred phase. */
 void lv_conn_fail(struct lv_conn *c, enum lv_err why);
+/* The connection is lost, but what of its transport waits (an alert) is still written. */
+void lv_conn_give_up(struct lv_conn *c, enum lv_err why, uint64_t linger_ms);
 void lv_conn_drained(struct lv_conn *c); /* ops->drained in the deferred phase */
 void lv_conn_poll_writable(struct lv_conn *c, bool is_blocked);
 
 /* write.c */
 void lv_out_seal(struct lv_conn *c);
 void lv_out_drop(struct lv_conn *c);
+/* The first `n` bytes that waited are written. */
+void lv_out_written(struct lv_conn *c, size_t n);
 /* Copies every segment that belongs to this loop. */
 void lv_conn_own_output(struct lv_conn *c);
 

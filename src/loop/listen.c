@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "loop/addr_priv.h"
@@ -29,6 +30,9 @@ struct lv_listener {
     uint64_t refused;         /* since the last line in the log */
     lv_time_ms log_after;
     char address[LV_ADDR_MAX];
+    struct sockaddr_un path; /* of a Unix socket; the file is ours as long as it is this one */
+    dev_t dev;
+    ino_t ino;
 };
 
 static int open_reserve(void)
@@ -102,10 +106,21 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     }
 }
 
+/* ---- opening ---- */
+
+static int close_failed(int fd)
+{
+    int error = errno;
+
+    (void)close(fd);
+    errno = error;
+    return -1;
+}
+
 static int listening_socket(const struct sockaddr_storage *addr, socklen_t len)
 {
     int fd = socket(addr->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int yes = 1, no = 0, error;
+    int yes = 1, no = 0;
 
     if (fd < 0)
         return -1;
@@ -114,10 +129,90 @@ static int listening_socket(const struct sockaddr_storage *addr, socklen_t len)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no));
     if (bind(fd, (const struct sockaddr *)addr, len) == 0 && listen(fd, BACKLOG) == 0)
         return fd;
-    error = errno;
-    (void)close(fd);
+    return close_failed(fd);
+}
+
+/* Removes a socket file whose listener is gone; anything else stays, and errno says what it is. */
+static bool remove_stale(const struct sockaddr_un *addr)
+{
+    struct stat st;
+    int error = EEXIST;
+
+    if (lstat(addr->sun_path, &st) == 0 && S_ISSOCK(st.st_mode)) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        bool is_refused = fd >= 0 &&
+                          connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) != 0 &&
+                          errno == ECONNREFUSED;
+        if (fd >= 0)
+            (void)close(fd);
+        if (is_refused && unlink(addr->sun_path) == 0)
+            return true;
+        error = EADDRINUSE;
+    }
+    errno = error;
+    return false;
+}
+
+static int unix_socket(const struct sockaddr_un *addr, mode_t mode)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const struct sockaddr *name = (const struct sockaddr *)addr;
+
+    if (fd < 0)
+        return -1;
+    /* Linux makes the file with the socket's mode less the umask: at no time may more connect than shall. */
+    if (fchmod(fd, mode) != 0)
+        return close_failed(fd);
+    if (bind(fd, name, sizeof(*addr)) != 0 &&
+        (errno != EADDRINUSE || !remove_stale(addr) || bind(fd, name, sizeof(*addr)) != 0))
+        return close_failed(fd);
+    if (chmod(addr->sun_path, mode) == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    close_failed(fd);
+    int error = errno;
+    (void)unlink(addr->sun_path);
     errno = error;
     return -1;
+}
+
+static void remember_file(struct lv_listener *l)
+{
+    struct stat st;
+
+    if (lstat(l->path.sun_path, &st) == 0) {
+        l->dev = st.st_dev;
+        l->ino = st.st_ino;
+    }
+}
+
+static void remove_file(const struct lv_listener *l)
+{
+    struct stat st;
+
+    if (l->path.sun_path[0] != '\0' && lstat(l->path.sun_path, &st) == 0 && st.st_dev == l->dev &&
+        st.st_ino == l->ino)
+        (void)unlink(l->path.sun_path);
+}
+
+static enum lv_err open_socket(struct lv_listener *l, const char *address)
+{
+    struct sockaddr_storage addr;
+    struct sockaddr_un path;
+    socklen_t len;
+    mode_t mode;
+
+    if (lv_addr_parse(address, &addr, &len) == LV_OK) {
+        l->fd = listening_socket(&addr, len);
+    } else if (lv_addr_parse_unix(address, &path, &mode) == LV_OK) {
+        l->fd = unix_socket(&path, mode);
+        if (l->fd >= 0) {
+            l->path = path;
+            remember_file(l);
+        }
+    } else {
+        return LV_EINVAL;
+    }
+    return l->fd >= 0 ? LV_OK : LV_EIO;
 }
 
 static void listener_free(struct lv_listener *l)
@@ -132,30 +227,25 @@ enum lv_err lv_listen(struct lv_loop *loop, const char *address,
                       void (*accepted)(struct lv_loop *loop, int fd, void *ctx), void *ctx,
                       struct lv_listener **out)
 {
-    struct sockaddr_storage addr;
-    socklen_t len;
-    struct lv_listener *l;
+    struct lv_listener *l = lv_mem_zalloc(sizeof(*l), LV_TAG_LOOP);
     enum lv_err err;
 
     *out = NULL;
-    err = lv_addr_parse(address, &addr, &len);
-    if (err != LV_OK)
-        return err;
-    l = lv_mem_zalloc(sizeof(*l), LV_TAG_LOOP);
     if (l == NULL)
         return LV_ENOMEM;
     l->loop = loop;
     l->accepted = accepted;
     l->ctx = ctx;
     l->reserve = -1;
-    l->fd = listening_socket(&addr, len);
-    if (l->fd < 0) {
+    err = open_socket(l, address);
+    if (err != LV_OK) {
         lv_mem_free(l, LV_TAG_LOOP);
-        return LV_EIO;
+        return err;
     }
     l->reserve = open_reserve();
     lv_addr_local(l->fd, l->address);
     if (uv_poll_init(&loop->uv, &l->poll, l->fd) != 0) {
+        remove_file(l);
         listener_free(l);
         return LV_EIO;
     }
@@ -181,5 +271,6 @@ static void on_closed(uv_handle_t *handle)
 void lv_listener_close(struct lv_listener *l)
 {
     lv_timer_stop(&l->back_off);
+    remove_file(l);
     uv_close((uv_handle_t *)&l->poll, on_closed);
 }

@@ -14,6 +14,7 @@ static void loop_free(struct lv_loop *loop)
         return;
     for (unsigned i = 0; i < LV_BLOCKS_MAX; i++)
         lv_mem_free(loop->blocks[i], LV_TAG_LOOP);
+    lv_mem_free(loop->records, LV_TAG_LOOP);
     lv_out_pool_trim(&loop->pool);
     lv_mem_free(loop, LV_TAG_LOOP);
 }

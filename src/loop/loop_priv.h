@@ -62,6 +62,7 @@ struct lv_loop {
     uint8_t *blocks[LV_BLOCKS_MAX];
     unsigned block;     /* the current one */
     bool is_block_lent; /* some output points into it */
+    uint8_t *records; /* TLS records as they are read (tls_priv.h); NULL: no connection had TLS yet */
     size_t block_bytes, out_high_bytes;
     struct lv_out_pool pool;
     struct lv_timer trim; /* gives the pool and the further blocks back; runs while there may be any */

@@ -44,20 +44,28 @@ struct lv_out_buf *lv_out_buf_get(struct lv_out_pool *pool, unsigned class)
     return buf;
 }
 
-struct lv_out_buf *lv_out_buf_copy(struct lv_out_pool *pool, const uint8_t *ptr, size_t len)
+struct lv_out_buf *lv_out_buf_fit(struct lv_out_pool *pool, size_t bytes)
 {
-    struct lv_out_buf *buf;
     unsigned class = 0;
 
-    while (class < LV_OUT_CLASSES && class_bytes[class] < len)
+    while (class < LV_OUT_CLASSES && class_bytes[class] < bytes)
         class ++;
     if (class < LV_OUT_CLASSES)
-        buf = lv_out_buf_get(pool, class);
-    else
-        buf = buf_new(LV_OUT_CLASSES, len);
+        return lv_out_buf_get(pool, class);
+    struct lv_out_buf *buf = buf_new(LV_OUT_CLASSES, bytes);
     if (buf == NULL)
         return NULL;
     buf->refs = 1;
+    buf->used = 0;
+    return buf;
+}
+
+struct lv_out_buf *lv_out_buf_copy(struct lv_out_pool *pool, const uint8_t *ptr, size_t len)
+{
+    struct lv_out_buf *buf = lv_out_buf_fit(pool, len);
+
+    if (buf == NULL)
+        return NULL;
     buf->used = (uint32_t)len;
     memcpy(buf->data, ptr, len);
     return buf;

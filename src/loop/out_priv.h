@@ -45,6 +45,8 @@ struct lv_out_pool {
 
 /* A buffer of that class with one reference; NULL without memory. */
 struct lv_out_buf *lv_out_buf_get(struct lv_out_pool *pool, unsigned class) LV_MUST_USE;
+/* One of the smallest class that has room for `bytes`, or of its own size. */
+struct lv_out_buf *lv_out_buf_fit(struct lv_out_pool *pool, size_t bytes) LV_MUST_USE;
 /* One that holds a copy of `len` bytes. */
 struct lv_out_buf *lv_out_buf_copy(struct lv_out_pool *pool, const uint8_t *ptr,
                                    size_t len) LV_MUST_USE;

@@ -7,6 +7,7 @@
 
 #include "loop/conn_priv.h"
 #include "loop/loop_priv.h"
+#include "loop/tls_priv.h"
 
 #define WRITE_PIECES_MAX 128
 #define TRIM_EVERY_MS 2000u
@@ -210,7 +211,7 @@ static int gather(struct lv_conn *c, struct iovec *iov, size_t budget, size_t *b
     return n;
 }
 
-static void written(struct lv_conn *c, size_t n)
+void lv_out_written(struct lv_conn *c, size_t n)
 {
     c->bytes_out += n;
     c->out_bytes -= LV_MIN(n, c->out_bytes); /* what was dropped after closing was counted, too */
@@ -225,24 +226,20 @@ static void written(struct lv_conn *c, size_t n)
     }
 }
 
-static void flush(struct lv_conn *c)
+/* Writes what waits, as far as the socket takes it. */
+static void send_plain(struct lv_conn *c)
 {
     struct lv_loop *loop = c->loop;
-    struct lv_conn_io *io = c->io;
     size_t budget = LV_WRITE_BUDGET_BYTES;
 
-    lv_list_remove(&c->dirty);
-    lv_out_seal(c);
-    if (io->state == LV_CONN_GONE || io->is_blocked)
-        return;
     for (;;) {
         struct iovec iov[WRITE_PIECES_MAX];
         size_t want;
         struct msghdr msg = { .msg_iov = iov };
         msg.msg_iovlen = (size_t)gather(c, iov, budget, &want);
         if (want == 0)
-            break;
-        ssize_t n = sendmsg(io->fd, &msg, MSG_NOSIGNAL);
+            return;
+        ssize_t n = sendmsg(c->io->fd, &msg, MSG_NOSIGNAL);
         lv_stat_add(loop, LV_STAT_WRITES, 1);
         if (n < 0 && errno == EINTR)
             continue;
@@ -252,20 +249,37 @@ static void flush(struct lv_conn *c)
         }
         size_t done = n > 0 ? (size_t)n : 0;
         lv_stat_add(loop, LV_STAT_BYTES_OUT, done);
-        written(c, done);
+        lv_out_written(c, done);
         if (done < want) {
             lv_conn_poll_writable(c, true);
-            break;
+            return;
         }
         budget -= LV_MIN(budget, done);
         if (budget == 0 && c->out_first != NULL) {
             lv_conn_mark_dirty(c); /* the others first */
-            break;
+            return;
         }
     }
+}
+
+static void flush(struct lv_conn *c)
+{
+    struct lv_loop *loop = c->loop;
+    struct lv_conn_io *io = c->io;
+
+    lv_list_remove(&c->dirty);
+    lv_out_seal(c);
+    if (io->state == LV_CONN_GONE || io->is_blocked)
+        return;
+    if (LV_UNLIKELY(io->tls != NULL))
+        lv_tls_send(c);
+    else
+        send_plain(c);
+    if (io->state == LV_CONN_GONE)
+        return;
     while (c->out_first != NULL && c->out_first->len == 0)
         pop(c);
-    if (c->out_first == NULL)
+    if (c->out_first == NULL && !io->is_blocked)
         ran_empty(c);
     if (!io->is_blocked && io->events & UV_WRITABLE && c->out_first == NULL)
         lv_conn_poll_writable(c, false);

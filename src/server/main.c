@@ -17,8 +17,14 @@
 #include "os/os.h"
 #include "proto/amqp091/amqp091.h"
 #include "security/security.h"
+#include "server/tls.h"
 
 #define LISTENERS_MAX 16u
+
+struct door {
+    struct lv_listener *listener;
+    bool is_tls;
+};
 
 struct server {
     const struct lv_settings *settings;
@@ -27,7 +33,8 @@ struct server {
     struct lv_users users;
     struct lv_broker *broker;
     struct lv_loops *loops;
-    struct lv_listener *amqp[LISTENERS_MAX];
+    struct lv_tls *tls; /* NULL: no listener with TLS */
+    struct door amqp[LISTENERS_MAX];
     unsigned amqp_count;
     uv_signal_t on_term, on_int, on_hup, on_usr1;
     enum lv_err (*broker_start)(struct lv_loop *loop);
@@ -126,6 +133,8 @@ static void reload(void)
     if (!set_log(error, sizeof(error)))
         lv_log(CONFIG_ERROR, lv_log_str(error));
     lv_log(CONFIG_RELOADED, lv_log_u64(r.changed), lv_log_u64(r.need_restart));
+    if (server.tls != NULL)
+        lv_server_tls_reload(server.settings, server.tls);
 }
 
 /* ---- signals: the first to end asks clients to go, the second ends at once ---- */
@@ -133,7 +142,7 @@ static void reload(void)
 static void close_listeners(void)
 {
     for (unsigned i = 0; i < server.amqp_count; i++)
-        lv_listener_close(server.amqp[i]);
+        lv_listener_close(server.amqp[i].listener);
     server.amqp_count = 0;
 }
 
@@ -147,7 +156,8 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static void on_hup(uv_signal_t *handle, int number)
 {
-    (void)handle, (void)number;
+    (void)number;
+    lv_loop_enter(handle->data);
     reload();
 }
 
@@ -174,6 +184,7 @@ static enum lv_err watch_signals(struct lv_loop *loop)
         if (uv_signal_init(lv_loop_uv(loop), watched[i].handle) != 0 ||
             uv_signal_start(watched[i].handle, watched[i].heard, watched[i].number) != 0)
             return LV_EIO;
+        watched[i].handle->data = loop;
         uv_unref((uv_handle_t *)watched[i].handle);
     }
     return LV_OK;
@@ -183,61 +194,84 @@ static enum lv_err watch_signals(struct lv_loop *loop)
 
 static void accepted(struct lv_loop *loop, int fd, void *ctx)
 {
-    (void)loop, (void)ctx;
-    lv_broker_place(server.broker, fd, lv_amqp_accept);
+    const struct door *door = ctx;
+
+    (void)loop;
+    lv_broker_place(server.broker, fd, door->is_tls ? lv_amqp_accept_tls : lv_amqp_accept);
 }
 
 /* "*:PORT" is every address of both families, or of IPv4 where there is no other. */
-static enum lv_err listen_on(struct lv_loop *loop, const char *address, struct lv_listener **out)
+static enum lv_err listen_on(struct lv_loop *loop, const char *address, struct door *door)
 {
     char one[LV_ADDR_MAX + 8];
     enum lv_err err;
 
     if (address[0] != '*')
-        return lv_listen(loop, address, accepted, NULL, out);
+        return lv_listen(loop, address, accepted, door, &door->listener);
     (void)snprintf(one, sizeof(one), "[::]%s", address + 1);
-    err = lv_listen(loop, one, accepted, NULL, out);
+    err = lv_listen(loop, one, accepted, door, &door->listener);
     if (err != LV_EIO || (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL))
         return err;
     (void)snprintf(one, sizeof(one), "0.0.0.0%s", address + 1);
-    return lv_listen(loop, one, accepted, NULL, out);
+    return lv_listen(loop, one, accepted, door, &door->listener);
 }
 
-static enum lv_err listen_all(struct lv_loop *loop)
+static enum lv_err listen_all(struct lv_loop *loop, const char *at, bool is_tls)
 {
-    const char *at = server.settings->amqp_listen;
     char address[LV_ADDR_MAX];
 
     while (lv_listen_next(&at, address, sizeof(address))) {
-        enum lv_err err = server.amqp_count == LISTENERS_MAX
-                              ? LV_EFULL
-                              : listen_on(loop, address, &server.amqp[server.amqp_count]);
+        struct door *door = &server.amqp[server.amqp_count];
+        enum lv_err err = LV_EFULL;
+        if (server.amqp_count < LISTENERS_MAX) {
+            door->is_tls = is_tls;
+            err = listen_on(loop, address, door);
+        }
         if (err != LV_OK) {
             fprintf(stderr, "leveretd: cannot listen on %s: %s\n", address,
-                    err == LV_EINVAL  ? "not an address of the form ADDR:PORT"
+                    err == LV_EINVAL  ? "not an address of the form ADDR:PORT or unix:/PATH"
                     : err == LV_EFULL ? "too many listeners"
                                       : strerror(errno));
             server.exit_code = err == LV_EIO ? EX_UNAVAILABLE : EX_USAGE;
             return err;
         }
-        lv_listener_address(server.amqp[server.amqp_count++], address);
-        lv_log(LISTENING, lv_log_str("amqp"), lv_log_str(address));
+        server.amqp_count++;
+        lv_listener_address(door->listener, address);
+        if (is_tls)
+            lv_log(LISTENING_TLS, lv_log_str("amqp/ssl"), lv_log_str(address));
+        else
+            lv_log(LISTENING, lv_log_str("amqp"), lv_log_str(address));
     }
     return LV_OK;
 }
 
-/* FILE, once everything answers: {"pid":N,"amqp":["ADDR:PORT",...],"http":[]} */
-static enum lv_err write_ready_file(const char *path)
+/* The addresses of the listeners of one kind as a JSON array. Appends to `text`, returns how much. */
+static size_t put_addresses(char *text, size_t cap, bool is_tls)
 {
-    char text[LISTENERS_MAX * (LV_ADDR_MAX + 3) + 64], address[LV_ADDR_MAX];
-    size_t used = (size_t)snprintf(text, sizeof(text), "{\"pid\":%ld,\"amqp\":[", (long)getpid());
+    char address[LV_ADDR_MAX];
+    const char *between = "";
+    size_t used = (size_t)snprintf(text, cap, "[");
 
     for (unsigned i = 0; i < server.amqp_count; i++) {
-        lv_listener_address(server.amqp[i], address);
-        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s\"%s\"", i == 0 ? "" : ",",
-                                 address);
+        if (server.amqp[i].is_tls != is_tls)
+            continue;
+        lv_listener_address(server.amqp[i].listener, address);
+        used += (size_t)snprintf(text + used, cap - used, "%s\"%s\"", between, address);
+        between = ",";
     }
-    used += (size_t)snprintf(text + used, sizeof(text) - used, "],\"http\":[]}\n");
+    return used + (size_t)snprintf(text + used, cap - used, "]");
+}
+
+/* FILE, once everything answers: {"pid":N,"amqp":["ADDR:PORT",...],"amqps":[],"http":[]} */
+static enum lv_err write_ready_file(const char *path)
+{
+    char text[LISTENERS_MAX * (LV_ADDR_MAX + 3) + 96];
+    size_t used = (size_t)snprintf(text, sizeof(text), "{\"pid\":%ld,\"amqp\":", (long)getpid());
+
+    used += put_addresses(text + used, sizeof(text) - used, false);
+    used += (size_t)snprintf(text + used, sizeof(text) - used, ",\"amqps\":");
+    used += put_addresses(text + used, sizeof(text) - used, true);
+    used += (size_t)snprintf(text + used, sizeof(text) - used, ",\"http\":[]}\n");
     return lv_os_replace_file(path, lv_bytes(text, used));
 }
 
@@ -246,8 +280,8 @@ static void say_ready(void)
     char address[LV_ADDR_MAX];
 
     for (unsigned i = 0; i < server.amqp_count; i++) {
-        lv_listener_address(server.amqp[i], address);
-        printf("  amqp  %s\n", address);
+        lv_listener_address(server.amqp[i].listener, address);
+        printf("  %s %s\n", server.amqp[i].is_tls ? "amqps" : "amqp ", address);
     }
     if (strcmp(server.settings->http_listen, "none") != 0)
         printf("  http  not served by this version\n");
@@ -263,7 +297,9 @@ static enum lv_err serve(struct lv_loop *loop)
     enum lv_err err = watch_signals(loop);
 
     if (err == LV_OK)
-        err = listen_all(loop);
+        err = listen_all(loop, server.settings->amqp_listen, false);
+    if (err == LV_OK)
+        err = listen_all(loop, server.settings->amqps_listen, true);
     if (err != LV_OK)
         return err;
     (void)snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
@@ -327,6 +363,21 @@ static int recover(void)
     return fail(dir, err == LV_EIO ? strerror(errno) : lv_err_text(err), code);
 }
 
+/* EX_OK, or what the process ends with. */
+static int open_tls(void)
+{
+    char error[LV_TLS_ERROR_MAX];
+
+    if (strcmp(server.settings->amqps_listen, "none") == 0)
+        return EX_OK;
+    if (lv_server_tls_open(server.settings, lv_loops_count(server.loops), &server.tls, error) != LV_OK) {
+        fprintf(stderr, "leveretd: %s\n", error);
+        return EX_CONFIG;
+    }
+    lv_amqp_set_tls(server.tls);
+    return EX_OK;
+}
+
 static int boot(void)
 {
     struct lv_loops_config config = { .count = server.settings->loops };
@@ -348,7 +399,9 @@ static int boot(void)
     if (lv_loops_new(&config, &server.loops) != LV_OK ||
         lv_broker_set_loops(server.broker, server.loops) != LV_OK)
         return fail("start", strerror(errno), EX_OSERR);
-    int code = recover();
+    int code = open_tls();
+    if (code == EX_OK)
+        code = recover();
     if (code != EX_OK)
         return code;
     lv_log(STARTING, lv_log_str(LV_VERSION), lv_log_u64((uint64_t)getpid()),
@@ -360,6 +413,7 @@ static int boot(void)
     lv_broker_free(server.broker);
     lv_log(STOPPED);
     lv_loops_free(server.loops);
+    lv_tls_free(server.tls);
     return server.exit_code;
 }
 

@@ -6,11 +6,16 @@
 #define LV_PROTO_AMQP091_AMQP091_H
 
 struct lv_shard;
+struct lv_tls;
 struct lv_users;
 
 /* Who may log in; borrowed for the life of the process. Once, before the first connection. */
 void lv_amqp_init(const struct lv_users *users);
 /* Serves a freshly accepted socket on this shard's loop. Takes `fd`. (lv_accept_fn) */
 void lv_amqp_accept(struct lv_shard *shard, int fd);
+/* What lv_amqp_accept_tls shows to clients; borrowed for the life of the process. Before the first such socket. */
+void lv_amqp_set_tls(struct lv_tls *tls);
+/* Serves a socket on which the client speaks TLS first. Takes `fd`. (lv_accept_fn) */
+void lv_amqp_accept_tls(struct lv_shard *shard, int fd);
 
 #endif

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "loop/tls.h"
 #include "os/log.h"
 #include "proto/amqp091/amqp091.h"
 #include "proto/amqp091/amqp_priv.h"
@@ -461,14 +462,14 @@ static void take_name(struct lv_amqp_conn *ac)
     lv_log(CONN_ACCEPTED, lv_log_u64(ac->s.id), lv_log_bytes(ac->name));
 }
 
-void lv_amqp_accept(struct lv_shard *shard, int fd)
+static struct lv_amqp_conn *accept_socket(struct lv_shard *shard, int fd)
 {
     struct lv_amqp_conn *ac = lv_mem_zalloc(sizeof(*ac), LV_TAG_CONN);
 
     if (ac == NULL || lv_session_open(&ac->s, shard, fd, &session_ops, &conn_ops) != LV_OK) {
         lv_mem_free(ac, LV_TAG_CONN);
         close(fd);
-        return;
+        return NULL;
     }
     take_name(ac);
     ac->payload_max = LV_FRAME_INITIAL_MAX;
@@ -478,4 +479,25 @@ void lv_amqp_accept(struct lv_shard *shard, int fd)
     ac->turn_end.run = turn_end;
     lv_timer_start(ac->s.conn.loop, &ac->timer, lv_amqp_settings(ac)->handshake_timeout,
                    handshake_late);
+    return ac;
+}
+
+void lv_amqp_accept(struct lv_shard *shard, int fd)
+{
+    (void)accept_socket(shard, fd);
+}
+
+static struct lv_tls *tls_context; /* set before the first socket, read by all loops */
+
+void lv_amqp_set_tls(struct lv_tls *tls)
+{
+    tls_context = tls;
+}
+
+void lv_amqp_accept_tls(struct lv_shard *shard, int fd)
+{
+    struct lv_amqp_conn *ac = accept_socket(shard, fd);
+
+    if (ac != NULL && lv_conn_start_tls(&ac->s.conn, tls_context) != LV_OK)
+        lv_conn_close(&ac->s.conn, 0);
 }

@@ -1,0 +1,89 @@
+#include "server/tls.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "os/log.h"
+
+#define CIPHERS_MAX 2048
+
+/* A MAP's values with ':' between. False: too many. */
+static bool join(const char *items, char out[CIPHERS_MAX])
+{
+    struct lv_bytes name, value;
+    size_t used = 0;
+
+    out[0] = '\0';
+    while (lv_items_next(&items, &name, &value)) {
+        int n = snprintf(out + used, CIPHERS_MAX - used, "%s%.*s", used != 0 ? ":" : "",
+                         LV_BYTES_FMT(value));
+        used += n > 0 ? (size_t)n : 0;
+        if (used >= CIPHERS_MAX)
+            return false;
+    }
+    return true;
+}
+
+/* Those before 1.2 are not offered whatever is set. 0: none is left. */
+static unsigned versions_of(const char *items)
+{
+    struct lv_bytes name, value;
+    unsigned versions = 0;
+
+    while (lv_items_next(&items, &name, &value)) {
+        if (lv_bytes_eq(value, LV_BYTES_LIT("tlsv1.3")))
+            versions |= LV_TLS_1_3;
+        if (lv_bytes_eq(value, LV_BYTES_LIT("tlsv1.2")))
+            versions |= LV_TLS_1_2;
+    }
+    return versions;
+}
+
+static enum lv_err options_of(const struct lv_settings *s, char ciphers[CIPHERS_MAX],
+                              struct lv_tls_options *out, char error[LV_TLS_ERROR_MAX])
+{
+    *out = (struct lv_tls_options){
+        .cert_file = s->tls_certfile,
+        .key_file = s->tls_keyfile,
+        .password = s->tls_password,
+        .ca_file = s->tls_cacertfile,
+        .ciphers = ciphers,
+        .versions = versions_of(s->tls_versions),
+        .verify_peer = strcmp(s->tls_verify, "verify_peer") == 0,
+        .fail_if_no_peer_cert = s->tls_fail_if_no_peer_cert,
+        .is_client_order = !s->tls_honor_cipher_order,
+        .depth = s->tls_depth,
+        .handshake_ms = s->tls_handshake_timeout,
+    };
+    const char *wrong = !join(s->tls_ciphers, ciphers) ? "ssl_options.ciphers: too many"
+                        : out->versions == 0 ? "ssl_options.versions: neither tlsv1.2 nor tlsv1.3"
+                                             : NULL;
+    if (wrong != NULL)
+        (void)snprintf(error, LV_TLS_ERROR_MAX, "%s", wrong);
+    return wrong == NULL ? LV_OK : LV_EINVAL;
+}
+
+enum lv_err lv_server_tls_open(const struct lv_settings *settings, unsigned loops,
+                               struct lv_tls **out, char error[LV_TLS_ERROR_MAX])
+{
+    struct lv_tls_options options;
+    char ciphers[CIPHERS_MAX];
+    enum lv_err err = options_of(settings, ciphers, &options, error);
+
+    return err == LV_OK ? lv_tls_new(&options, loops, out, error) : err;
+}
+
+void lv_server_tls_reload(const struct lv_settings *settings, struct lv_tls *tls)
+{
+    struct lv_tls_options options;
+    char ciphers[CIPHERS_MAX], error[LV_TLS_ERROR_MAX];
+    enum lv_err err = options_of(settings, ciphers, &options, error);
+
+    if (err == LV_OK)
+        err = lv_tls_reload(tls, &options, error);
+    if (err == LV_OK)
+        lv_log(TLS_RELOADED, lv_log_str(options.cert_file));
+    else
+        lv_log(TLS_NOT_RELOADED, lv_log_str(error));
+}

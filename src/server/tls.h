@@ -1,0 +1,17 @@
+/* server/tls.h - the TLS context of the AMQP listeners, made from the settings.
+ *
+ * Owner   the main thread, which runs loop 0.
+ */
+#ifndef LV_SERVER_TLS_H
+#define LV_SERVER_TLS_H
+#include "loop/tls.h"
+
+struct lv_settings;
+
+/* LV_EINVAL: `error` says which file or setting, and why. */
+enum lv_err lv_server_tls_open(const struct lv_settings *settings, unsigned loops,
+                               struct lv_tls **out, char error[LV_TLS_ERROR_MAX]) LV_MUST_USE;
+/* Reads the files again and says in the log how it went. */
+void lv_server_tls_reload(const struct lv_settings *settings, struct lv_tls *tls);
+
+#endif
