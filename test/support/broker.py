@@ -31,6 +31,7 @@ class Leveret(ServerProcess):
         self.amqp_listen = amqp_listen
         self.http_listen = http_listen
         self.http_port = None
+        self.amqps_port = None
         self.start_s = None
 
     @property
@@ -68,8 +69,10 @@ class Leveret(ServerProcess):
     def _wait_ready(self):
         ready = self._read_ready()
         self.amqp_port = _port(ready["amqp"][0])
+        self.amqps_port = _port(ready["amqps"][0]) if ready.get("amqps") else None
         self.http_port = _port(ready["http"][0]) if ready.get("http") else None
 
 
 def _port(address):
-    return int(address.rsplit(":", 1)[1])
+    """None: a Unix socket."""
+    return None if address.startswith("unix:") else int(address.rsplit(":", 1)[1])
