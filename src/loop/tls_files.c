@@ -219,7 +219,8 @@ static enum lv_err read_key(const struct lv_tls_blob *key, const char *password,
         return lv_tls_complain(error, key->path, "the password does not open the key");
     if (memmem(key->bytes, key->len, "PRIVATE KEY-----", 16) == NULL)
         return lv_tls_complain(error, key->path,
-                               "no private key in it (-----BEGIN PRIVATE KEY-----)");
+                               "no private key in it (-----BEGIN PRIVATE "
+                               "KEY-----)");
     return lv_tls_complain(error, key->path,
                            "the private key is damaged, or of a kind that is not known");
 }

@@ -370,7 +370,8 @@ static int open_tls(void)
 
     if (strcmp(server.settings->amqps_listen, "none") == 0)
         return EX_OK;
-    if (lv_server_tls_open(server.settings, lv_loops_count(server.loops), &server.tls, error) != LV_OK) {
+    if (lv_server_tls_open(server.settings, lv_loops_count(server.loops), &server.tls, error) !=
+        LV_OK) {
         fprintf(stderr, "leveretd: %s\n", error);
         return EX_CONFIG;
     }

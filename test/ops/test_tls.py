@@ -251,7 +251,7 @@ def test_a_unix_socket_beside_a_port(certs, tmp_path):
 
 def test_the_mode_of_a_unix_socket(tmp_path):
     path = tmp_path / "mq.sock"
-    with UnixLeveret(f"{path},mode=600"):
+    with UnixLeveret(f"{path}?mode=600"):
         assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
 

@@ -204,12 +204,15 @@ LV_TEST(listeners)
     CHECK_STR(s->mqtt_listen, "*:1883");
     good("management.tcp.port = 8080\nmanagement.tcp.ip = 127.0.0.1");
     CHECK_STR(s->http_listen, "127.0.0.1:8080");
+    good("listeners.tcp.1 = /run/mq.sock\nlisteners.tcp.2 = "
+         "unix:/run/b.sock?mode=600\nlisteners.tcp.3 = 1");
+    CHECK_STR(s->amqp_listen, "unix:/run/mq.sock,unix:/run/b.sock?mode=600,*:1");
     static const char *const bad[] = { "x",         "65536",    "1.2.3.4", ":5672", "a.b:1",
-                                       "[::1:5672", "1.2.3.4:", "1.2.3:5", "/run/x" };
+                                       "[::1:5672", "1.2.3.4:", "1.2.3:5", "unix:x" };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char text[64];
         (void)snprintf(text, sizeof(text), "listeners.tcp.1 = %s", bad[i]);
-        CHECK(strstr(wrong(text), "expected a port, or ADDRESS:PORT, not") != NULL);
+        CHECK(strstr(wrong(text), "expected a port, ADDRESS:PORT or unix:/PATH, not") != NULL);
     }
     done();
 }
@@ -400,9 +403,9 @@ LV_TEST(variables_of_rabbitmq)
         "environment variable RABBITMQ_USE_LONGNAME: not used: there is no Erlang distribution");
     CHECK_STR(lv_config_note(config, 1)->text, "environment variable RABBITMQ_STRANGE is not used");
     CHECK(lv_config_note(config, 2) == NULL);
-    CHECK_STR(
-        wrong_arguments(ARGV("--config", "none"), ENVP("RABBITMQ_NODE_PORT=x")),
-        "environment variable RABBITMQ_NODE_PORT: expected a port, or ADDRESS:PORT, not '*:x'");
+    CHECK_STR(wrong_arguments(ARGV("--config", "none"), ENVP("RABBITMQ_NODE_PORT=x")),
+              "environment variable RABBITMQ_NODE_PORT: expected a port, ADDRESS:PORT or "
+              "unix:/PATH, not '*:x'");
     CHECK_STR(
         wrong_arguments(ARGV("--config", "none"), ENVP("LEVERET_HEARTBEAT=x")),
         "environment variable LEVERET_HEARTBEAT: expected a number, from 0 to 65535, not 'x'");
@@ -535,7 +538,7 @@ LV_TEST(keys_are_explained)
     CHECK(strstr(text, "--memory-high-watermark") != NULL);
     CHECK(strstr(text, "reload") != NULL);
     CHECK(lv_config_explain(NULL, "--heartbeat", text, sizeof(text)) != 0);
-    CHECK(lv_config_explain(NULL, "listeners.ssl.1", text, sizeof(text)) != 0);
+    CHECK(lv_config_explain(NULL, "ssl_options.crl_check", text, sizeof(text)) != 0);
     CHECK(strstr(text, "none yet") != NULL);
     CHECK(lv_config_explain(NULL, "net_ticktime", text, sizeof(text)) != 0);
     CHECK(strstr(text, "Erlang") != NULL);
