@@ -186,12 +186,6 @@ void lv_call_finish_stable(struct lv_shard *shard, struct lv_call *call);
 void lv_durable_attach(struct lv_home_queue *hq);
 
 /* metadata.c: everything that has a name, in the topology log */
-enum lv_meta_kind {
-    LV_META_QUEUE = 1,
-    LV_META_EXCHANGE = 2,
-    LV_META_BINDING = 3,
-    LV_META_COUNTER = 4, /* the next queue id */
-};
 enum lv_err lv_meta_visit(void *broker, uint8_t type, lv_lsn lsn, struct lv_bytes payload);
 /* The change is appended before it is made; call->end says when it is stable. LV_ENOMEM. */
 enum lv_err lv_meta_put_queue(struct lv_broker *b, const struct lv_vhost *v,

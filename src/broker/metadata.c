@@ -5,122 +5,93 @@
 #include "base/mem.h"
 #include "broker/broker_priv.h"
 #include "os/failpoint.h"
-
-enum { REC_PUT = LV_REC_FIRST, REC_DEL };
-enum { FLAG_AUTO_DELETE = 1, FLAG_INTERNAL = 2, FLAG_ALTERNATE = 4 };
+#include "store/meta.h"
 
 #define TIDY_BYTES (UINT64_C(8) << 20) /* of changes, before a snapshot is thought of */
 
 /* ---- writing ---- */
 
-/* kind, key and value one behind the other, in memory of its own. */
-struct record {
-    uint8_t on_stack[1024];
-    uint8_t *heap;
-    struct lv_wr w;
-};
-
-static bool record_begin(struct record *r, size_t most, enum lv_meta_kind kind,
-                         const struct lv_vhost *v)
+static enum lv_err append(struct lv_broker *b, const struct lv_meta *m)
 {
-    r->heap = NULL;
-    if (most > sizeof(r->on_stack) && (r->heap = lv_mem_alloc(most, LV_TAG_BROKER)) == NULL)
-        return false;
-    r->w = lv_wr(r->heap != NULL ? r->heap : r->on_stack,
-                 r->heap != NULL ? most : sizeof(r->on_stack));
-    lv_wr_u8(&r->w, (uint8_t)kind);
-    if (v != NULL)
-        lv_wr_short(&r->w, v->name.key);
-    return true;
-}
-
-static enum lv_err record_end(struct lv_broker *b, struct record *r, uint8_t type)
-{
-    struct lv_bytes part = lv_bytes(r->w.buf, r->w.used);
+    uint8_t on_stack[1024], *heap = NULL;
+    size_t most = lv_meta_bytes_max(m);
     struct lv_wal *wal = b->store != NULL ? lv_store_topology(b->store) : NULL;
     enum lv_err err = LV_OK;
 
-    LV_ASSERT(lv_wr_ok(&r->w));
+    if (most > sizeof(on_stack) && (heap = lv_mem_alloc(most, LV_TAG_BROKER)) == NULL)
+        return LV_ENOMEM;
+    struct lv_wr w = lv_wr(heap != NULL ? heap : on_stack, LV_MAX(most, sizeof(on_stack)));
+    lv_meta_write(&w, m);
+    LV_ASSERT(lv_wr_ok(&w));
+    struct lv_bytes part = lv_bytes(w.buf, w.used);
     if (wal != NULL && part.len > lv_wal_record_max(wal))
         err = LV_EFULL;
     else if (wal != NULL && !b->is_recovering)
-        err = lv_wal_append(wal, LV_REGISTRY_LOOP, type, &part, 1, NULL, &b->topology_end);
+        err =
+            lv_wal_append(wal, LV_REGISTRY_LOOP, lv_meta_type(m), &part, 1, NULL, &b->topology_end);
     b->topology_bytes += lv_wal_rec_size(part.len);
-    lv_mem_free(r->heap, LV_TAG_BROKER);
+    lv_mem_free(heap, LV_TAG_BROKER);
     lv_failpoint("meta.put");
     return err;
 }
 
-#define NAMES_MAX (2u + 4u * 256u)
-
 static enum lv_err put_counter(struct lv_broker *b)
 {
-    struct record r;
+    struct lv_meta m = { .kind = LV_META_COUNTER, .is_put = true, .id = b->next_queue_id };
 
-    (void)record_begin(&r, 16, LV_META_COUNTER, NULL);
-    lv_wr_u64(&r.w, b->next_queue_id);
-    return record_end(b, &r, REC_PUT);
+    return append(b, &m);
 }
 
 enum lv_err lv_meta_put_queue(struct lv_broker *b, const struct lv_vhost *v,
                               const struct lv_queue_entry *entry)
 {
-    struct record r;
+    struct lv_meta m = {
+        .kind = LV_META_QUEUE,
+        .is_put = true,
+        .vhost = v->name.key,
+        .name = entry->dest.name.key,
+        .id = entry->id,
+        .is_auto_delete = entry->auto_delete,
+        .arguments = entry->arguments,
+    };
 
-    if (!entry->durable)
-        return LV_OK;
-    if (!record_begin(&r, NAMES_MAX + 16 + entry->arguments.len, LV_META_QUEUE, v))
-        return LV_ENOMEM;
-    lv_wr_short(&r.w, entry->dest.name.key);
-    lv_wr_u64(&r.w, entry->id);
-    lv_wr_u8(&r.w, entry->auto_delete ? FLAG_AUTO_DELETE : 0);
-    lv_wr_long(&r.w, entry->arguments);
-    return record_end(b, &r, REC_PUT);
+    return entry->durable ? append(b, &m) : LV_OK;
 }
 
 enum lv_err lv_meta_del_queue(struct lv_broker *b, const struct lv_vhost *v,
                               const struct lv_queue_entry *entry)
 {
-    struct record r;
+    struct lv_meta m = { .kind = LV_META_QUEUE, .vhost = v->name.key, .name = entry->dest.name.key };
 
-    if (!entry->durable)
-        return LV_OK;
-    if (!record_begin(&r, NAMES_MAX, LV_META_QUEUE, v))
-        return LV_ENOMEM;
-    lv_wr_short(&r.w, entry->dest.name.key);
-    return record_end(b, &r, REC_DEL);
+    return entry->durable ? append(b, &m) : LV_OK;
 }
 
 enum lv_err lv_meta_put_exchange(struct lv_broker *b, const struct lv_vhost *v,
                                  const struct lv_exchange_spec *spec)
 {
-    struct record r;
+    struct lv_meta m = {
+        .kind = LV_META_EXCHANGE,
+        .is_put = true,
+        .vhost = v->name.key,
+        .name = spec->name,
+        .type = lv_bytes_str(lv_exchange_type_name(spec->type)),
+        .is_auto_delete = spec->auto_delete,
+        .is_internal = spec->internal,
+        .has_alternate = spec->has_alternate,
+        .alternate = spec->has_alternate ? spec->alternate : lv_bytes(NULL, 0),
+        .arguments = spec->arguments,
+    };
 
-    if (!spec->durable)
-        return LV_OK;
-    if (!record_begin(&r, NAMES_MAX + 16 + spec->arguments.len, LV_META_EXCHANGE, v))
-        return LV_ENOMEM;
-    lv_wr_short(&r.w, spec->name);
-    lv_wr_short(&r.w, lv_bytes_str(lv_exchange_type_name(spec->type)));
-    lv_wr_u8(&r.w, (uint8_t)((spec->auto_delete ? FLAG_AUTO_DELETE : 0) |
-                             (spec->internal ? FLAG_INTERNAL : 0) |
-                             (spec->has_alternate ? FLAG_ALTERNATE : 0)));
-    lv_wr_short(&r.w, spec->has_alternate ? spec->alternate : lv_bytes(NULL, 0));
-    lv_wr_long(&r.w, spec->arguments);
-    return record_end(b, &r, REC_PUT);
+    return spec->durable ? append(b, &m) : LV_OK;
 }
 
 void lv_meta_exchange_gone(struct lv_router *router, const struct lv_exchange *x)
 {
     struct lv_vhost *v = LV_CONTAINER_OF(router, struct lv_vhost, router);
-    struct record r;
+    struct lv_meta m = { .kind = LV_META_EXCHANGE, .vhost = v->name.key, .name = x->spec.name };
 
-    if (!x->spec.durable || v->broker->is_stopped ||
-        !record_begin(&r, NAMES_MAX, LV_META_EXCHANGE, v))
-        return;
-    lv_wr_short(&r.w, x->spec.name);
-    (void)!record_end(v->broker, &r,
-                      REC_DEL); /* without memory it may be there again after a restart */
+    if (x->spec.durable && !v->broker->is_stopped)
+        (void)!append(v->broker, &m); /* without memory it may be there again after a restart */
 }
 
 static bool is_durable(const struct lv_dest *dest)
@@ -133,129 +104,105 @@ enum lv_err lv_meta_binding(struct lv_broker *b, const struct lv_vhost *v, bool 
                             const struct lv_exchange *source, const struct lv_dest *dest,
                             struct lv_bytes key, struct lv_bytes arguments)
 {
-    struct record r;
+    struct lv_meta m = {
+        .kind = LV_META_BINDING,
+        .is_put = put,
+        .vhost = v->name.key,
+        .source = source->spec.name,
+        .is_to_exchange = dest->is_exchange,
+        .name = dest->is_exchange ? ((const struct lv_exchange *)dest)->spec.name : dest->name.key,
+        .key = key,
+        .arguments = arguments,
+    };
 
-    if (!source->spec.durable || !is_durable(dest))
-        return LV_OK;
-    if (!record_begin(&r, NAMES_MAX + 16 + arguments.len, LV_META_BINDING, v))
-        return LV_ENOMEM;
-    lv_wr_short(&r.w, source->spec.name);
-    lv_wr_u8(&r.w, dest->is_exchange);
-    lv_wr_short(&r.w,
-                dest->is_exchange ? ((const struct lv_exchange *)dest)->spec.name : dest->name.key);
-    lv_wr_short(&r.w, key);
-    lv_wr_long(&r.w, arguments);
-    return record_end(b, &r, put ? REC_PUT : REC_DEL);
+    return source->spec.durable && is_durable(dest) ? append(b, &m) : LV_OK;
 }
 
 /* ---- reading ---- */
 
-static struct lv_vhost *vhost_of(struct lv_broker *b, struct lv_rd *rd)
+static enum lv_err visit_queue(struct lv_broker *b, struct lv_vhost *v, const struct lv_meta *m)
 {
-    struct lv_bytes name = lv_rd_short(rd);
+    struct lv_dest *old = lv_router_queue(&v->router, m->name);
 
-    return (struct lv_vhost *)lv_ptrmap_get(&b->vhosts, name, lv_hash(name, 0));
-}
-
-static enum lv_err visit_queue(struct lv_broker *b, bool put, struct lv_rd *rd)
-{
-    struct lv_vhost *v = vhost_of(b, rd);
-    struct lv_bytes name = lv_rd_short(rd);
-
-    if (v == NULL || rd->bad)
-        return LV_OK;
-    struct lv_dest *old = lv_router_queue(&v->router, name);
-    if (!put) {
+    if (!m->is_put) {
         if (old != NULL) {
             lv_router_remove_queue(&v->router, old);
             lv_mem_free(old, LV_TAG_QUEUE);
         }
         return LV_OK;
     }
-    uint64_t id = lv_rd_u64(rd);
-    uint8_t flags = lv_rd_u8(rd);
-    struct lv_bytes arguments = lv_rd_long(rd);
-    b->next_queue_id = LV_MAX(b->next_queue_id, id + 1);
-    if (old != NULL || rd->bad)
+    b->next_queue_id = LV_MAX(b->next_queue_id, m->id + 1);
+    if (old != NULL)
         return LV_OK; /* a snapshot says again what is known */
-    struct lv_queue_entry *entry = lv_queue_entry_new(name, arguments);
+    struct lv_queue_entry *entry = lv_queue_entry_new(m->name, m->arguments);
     if (entry == NULL)
         return LV_ENOMEM;
-    entry->id = id;
+    entry->id = m->id;
     entry->durable = true;
-    entry->auto_delete = (flags & FLAG_AUTO_DELETE) != 0;
+    entry->auto_delete = m->is_auto_delete;
     enum lv_err err = lv_router_add_queue(&v->router, &entry->dest);
     if (err != LV_OK)
         lv_mem_free(entry, LV_TAG_QUEUE);
     return err;
 }
 
-static enum lv_err visit_exchange(struct lv_broker *b, bool put, struct lv_rd *rd)
+static enum lv_err visit_exchange(struct lv_vhost *v, const struct lv_meta *m)
 {
-    struct lv_vhost *v = vhost_of(b, rd);
-    struct lv_exchange_spec spec = { .name = lv_rd_short(rd), .durable = true };
+    struct lv_exchange *old = lv_router_exchange(&v->router, m->name);
 
-    if (v == NULL || rd->bad)
-        return LV_OK;
-    struct lv_exchange *old = lv_router_exchange(&v->router, spec.name);
-    if (!put) {
+    if (!m->is_put) {
         if (old != NULL)
             lv_router_delete(&v->router, old);
         return LV_OK;
     }
-    spec.type = lv_exchange_type_of(lv_rd_short(rd));
-    uint8_t flags = lv_rd_u8(rd);
-    spec.auto_delete = (flags & FLAG_AUTO_DELETE) != 0;
-    spec.internal = (flags & FLAG_INTERNAL) != 0;
-    spec.has_alternate = (flags & FLAG_ALTERNATE) != 0;
-    spec.alternate = lv_rd_short(rd);
-    spec.arguments = lv_rd_long(rd);
-    if (old != NULL || rd->bad || spec.type == LV_EXCHANGE_TYPE_COUNT)
+    struct lv_exchange_spec spec = {
+        .name = m->name,
+        .durable = true,
+        .type = lv_exchange_type_of(m->type),
+        .auto_delete = m->is_auto_delete,
+        .internal = m->is_internal,
+        .has_alternate = m->has_alternate,
+        .alternate = m->alternate,
+        .arguments = m->arguments,
+    };
+    if (old != NULL || spec.type == LV_EXCHANGE_TYPE_COUNT)
         return LV_OK;
     return lv_router_declare(&v->router, &spec, &old);
 }
 
-static enum lv_err visit_binding(struct lv_broker *b, bool put, struct lv_rd *rd)
+static enum lv_err visit_binding(struct lv_vhost *v, const struct lv_meta *m)
 {
-    struct lv_vhost *v = vhost_of(b, rd);
-    struct lv_bytes from = lv_rd_short(rd);
-    bool to_exchange = lv_rd_u8(rd) != 0;
-    struct lv_bytes to = lv_rd_short(rd), key = lv_rd_short(rd), arguments = lv_rd_long(rd);
+    struct lv_exchange *source = lv_router_exchange(&v->router, m->source);
+    struct lv_exchange *x = m->is_to_exchange ? lv_router_exchange(&v->router, m->name) : NULL;
+    struct lv_dest *dest = !m->is_to_exchange ? lv_router_queue(&v->router, m->name)
+                           : x != NULL        ? &x->dest
+                                              : NULL;
 
-    if (v == NULL || rd->bad)
-        return LV_OK;
-    struct lv_exchange *source = lv_router_exchange(&v->router, from);
-    struct lv_exchange *x = to_exchange ? lv_router_exchange(&v->router, to) : NULL;
-    struct lv_dest *dest = !to_exchange ? lv_router_queue(&v->router, to)
-                           : x != NULL  ? &x->dest
-                                        : NULL;
     if (source == NULL || dest == NULL)
         return LV_OK;
-    enum lv_err err = put ? lv_router_bind(&v->router, source, dest, key, arguments)
-                          : lv_router_unbind(&v->router, source, dest, key, arguments);
+    enum lv_err err = m->is_put ? lv_router_bind(&v->router, source, dest, m->key, m->arguments)
+                                : lv_router_unbind(&v->router, source, dest, m->key, m->arguments);
     return err == LV_ENOMEM ? err : LV_OK;
 }
 
 enum lv_err lv_meta_visit(void *broker, uint8_t type, lv_lsn lsn, struct lv_bytes payload)
 {
     struct lv_broker *b = broker;
-    struct lv_rd rd = lv_rd(payload);
-    bool put = type == REC_PUT;
+    struct lv_meta m;
 
     (void)lsn;
-    switch (lv_rd_u8(&rd)) {
-    case LV_META_QUEUE:
-        return visit_queue(b, put, &rd);
-    case LV_META_EXCHANGE:
-        return visit_exchange(b, put, &rd);
-    case LV_META_BINDING:
-        return visit_binding(b, put, &rd);
-    case LV_META_COUNTER:
-        b->next_queue_id = LV_MAX(b->next_queue_id, lv_rd_u64(&rd));
-        return LV_OK;
-    default: /* of a later version: its format number would have said so if it mattered */
+    if (!lv_meta_parse(type, payload, &m))
+        return LV_OK; /* of a later version: its format number would have said so if it mattered */
+    if (m.kind == LV_META_COUNTER) {
+        b->next_queue_id = LV_MAX(b->next_queue_id, m.id);
         return LV_OK;
     }
+    struct lv_vhost *v = (struct lv_vhost *)lv_ptrmap_get(&b->vhosts, m.vhost, lv_hash(m.vhost, 0));
+    if (v == NULL)
+        return LV_OK;
+    if (m.kind == LV_META_QUEUE)
+        return visit_queue(b, v, &m);
+    return m.kind == LV_META_EXCHANGE ? visit_exchange(v, &m) : visit_binding(v, &m);
 }
 
 /* ---- snapshots ---- */
