@@ -659,7 +659,7 @@ static void log_report(const char *what, const struct lv_wal_report *report)
 }
 
 /* Reads states, walks the log, fills the queues. `c` NULL: without a checkpoint. */
-static enum lv_err recover_messages(struct lv_broker *b, const struct lv_checkpoint *c)
+static enum lv_err recover_messages(struct lv_broker *b, const struct lv_checkpoint *c, lv_lsn end)
 {
     struct lv_wal *wal = lv_store_messages(b->store);
     struct lv_journal *j = &b->shards[0].journal;
@@ -680,8 +680,7 @@ static enum lv_err recover_messages(struct lv_broker *b, const struct lv_checkpo
     for (size_t i = 0; c != NULL && i < c->queue_count && err == LV_OK; i++)
         err = lv_recovery_state(r, c->queues[i].id, c->queues[i].state);
     if (err == LV_OK)
-        err = lv_wal_open(wal, c != NULL ? c->from : 0, c != NULL ? c->clean_end : 0, false,
-                          lv_recovery_visit, r, &report);
+        err = lv_wal_open(wal, c != NULL ? c->from : 0, end, false, lv_recovery_visit, r, &report);
     if (err == LV_OK)
         err = lv_recovery_end(r);
     if (err == LV_OK) {
@@ -752,6 +751,7 @@ static enum lv_err init_journals(struct lv_broker *b)
 enum lv_err lv_broker_recover(struct lv_broker *b)
 {
     struct lv_checkpoint c;
+    struct lv_stopped stopped;
     struct lv_wal_report report;
     uint64_t began = lv_clock_ns();
     enum lv_err err = open_store(b);
@@ -762,7 +762,9 @@ enum lv_err lv_broker_recover(struct lv_broker *b)
         return err;
     b->is_recovering = true;
     b->next_queue_id = 1;
-    err = lv_wal_open(lv_store_topology(b->store), 0, 0, false, lv_meta_visit, b, &report);
+    lv_store_read_stopped(b->store, &stopped);
+    err = lv_wal_open(lv_store_topology(b->store), 0, stopped.topology, false, lv_meta_visit, b,
+                      &report);
     if (err != LV_OK)
         return err;
     log_report("topology", &report);
@@ -772,15 +774,17 @@ enum lv_err lv_broker_recover(struct lv_broker *b)
     bool has_checkpoint = err == LV_OK;
     if (err == LV_ECORRUPT)
         lv_log(CHECKPOINT_DAMAGED);
-    err = recover_messages(b, has_checkpoint ? &c : NULL);
+    err = recover_messages(b, has_checkpoint ? &c : NULL, stopped.messages);
     if (err == LV_ECORRUPT &&
         has_checkpoint) { /* a state it names is damaged: the whole log tells as much */
         lv_log(CHECKPOINT_DAMAGED);
-        err = recover_messages(b, NULL);
+        err = recover_messages(b, NULL, stopped.messages);
     }
     b->checkpoint_from = has_checkpoint ? c.from : 0;
     lv_checkpoint_fini(&c);
     b->is_recovering = false;
+    if (err == LV_OK)
+        err = lv_store_forget_stopped(b->store);
     if (err == LV_OK)
         err = lv_store_start(b->store);
     if (err == LV_OK)
@@ -819,8 +823,8 @@ void lv_durable_stop(struct lv_broker *b)
         is_written = is_written && !t->loops[i].is_short;
     }
     if (is_written && fill_checkpoint(t, &c)) {
-        c.clean_end = lv_wal_stable(wal);
-        (void)!lv_store_write_checkpoint(b->store, &c);
+        if (lv_store_write_checkpoint(b->store, &c) == LV_OK)
+            (void)!lv_store_write_stopped(b->store);
         lv_checkpoint_fini(&c);
     }
     states_free(t);

@@ -6,6 +6,8 @@
 #include "engine/queue_priv.h"
 #include "engine/state_priv.h"
 
+#define READ_FIRST 4096u /* most states are short */
+
 /* A queue while its records are read. Entries and pages each in the order of their places; no two overlap. */
 struct lv_restore {
     uint64_t id;
@@ -194,8 +196,12 @@ static enum lv_err read_record(struct lv_recovery *r, lv_lsn lsn, uint8_t want,
 {
     size_t got, size;
     uint8_t type;
-    enum lv_err err = lv_wal_read(r->reader, lsn, r->buf, r->cap, &got);
+    enum lv_err err = lv_wal_read(r->reader, lsn, r->buf, LV_MIN(r->cap, (size_t)READ_FIRST), &got);
 
+    if (err == LV_OK && lv_wal_parse(r->j->wal, lsn, lv_bytes(r->buf, got), &type, payload, &size))
+        return type == want ? LV_OK : LV_ECORRUPT;
+    if (err == LV_OK)
+        err = lv_wal_read(r->reader, lsn, r->buf, r->cap, &got); /* maybe it is a long one */
     if (err == LV_ENOMEM)
         return err;
     if (err != LV_OK ||

@@ -229,6 +229,8 @@ static enum lv_err look_beyond(struct walk *k, lv_lsn from, struct beyond *out)
             size_t zeros = 0; /* most of what is looked at was never written */
             while (zeros + 8 <= b.len && lv_be64(b.ptr + zeros) == 0)
                 zeros += 8;
+            if (at == start && at != from && zeros == b.len)
+                break; /* a file that was made ahead; had it been used, its beginning would tell */
             if (zeros != 0) {
                 at += zeros;
                 continue;
@@ -271,6 +273,11 @@ static enum lv_err walk_all(struct walk *k, lv_lsn clean_end, lv_wal_visit *visi
         struct lv_bytes payload;
         size_t size;
         lv_lsn begin = at;
+        if (clean_end != 0 && at == clean_end) {
+            report->end = at;
+            *beyond = (struct beyond){ .data_end = at };
+            return LV_OK;
+        }
         enum lv_err err = enter_file(k, &at);
         if (err == LV_OK)
             err = record_at(k, at, &type, &payload, &size);
@@ -286,9 +293,6 @@ static enum lv_err walk_all(struct walk *k, lv_lsn clean_end, lv_wal_visit *visi
         if (err != LV_EMORE)
             return err;
         report->end = at;
-        *beyond = (struct beyond){ .data_end = at };
-        if (clean_end != 0 && at == clean_end)
-            return LV_OK;
         err = look_beyond(k, at, beyond);
         if (err != LV_OK)
             return err;
@@ -342,7 +346,7 @@ static enum lv_err cut(struct walk *k, lv_lsn from, lv_lsn to)
 }
 
 /* The file that appending goes on in, whole and with its head. */
-static enum lv_err settle(struct walk *k, lv_lsn end)
+static enum lv_err settle(struct walk *k, lv_lsn end, bool is_clean)
 {
     struct lv_wal *wal = k->wal;
     uint64_t number = end / wal->config.file_bytes;
@@ -350,7 +354,7 @@ static enum lv_err settle(struct walk *k, lv_lsn end)
     enum lv_err err = LV_OK;
 
     atomic_store(&wal->first, k->files.count != 0 ? LV_MIN(k->files.numbers[0], number) : number);
-    /* All files from here on are made anew or reserved again: a cut may have left them short. */
+    /* A cut may have left files short; and what was read may never have been synced. */
     for (uint64_t n = number; n <= newest && k->files.count != 0 && err == LV_OK; n++) {
         struct lv_file *f;
         err = lv_wal_open_file(wal, n, LV_FILE_WRITE, &f);
@@ -360,8 +364,12 @@ static enum lv_err settle(struct walk *k, lv_lsn end)
             break;
         }
         if (err == LV_OK) {
-            err = lv_file_reserve(f, wal->config.file_bytes);
-            if (err == LV_OK)
+            uint64_t bytes;
+            err = lv_file_size(f, &bytes);
+            bool is_short = err == LV_OK && bytes < wal->config.file_bytes;
+            if (is_short)
+                err = lv_file_reserve(f, wal->config.file_bytes);
+            if (err == LV_OK && (is_short || (n == number && !is_clean)))
                 err = lv_file_sync(f);
             lv_file_close(f);
         }
@@ -410,7 +418,7 @@ enum lv_err lv_wal_open(struct lv_wal *wal, lv_lsn from, lv_lsn clean_end, bool 
         err = cut(&k, report->end, beyond.data_end);
     }
     if (err == LV_OK)
-        err = settle(&k, report->end);
+        err = settle(&k, report->end, clean_end != 0 && report->end == clean_end);
     atomic_store(&wal->tail, report->end);
     atomic_store(&wal->written, report->end);
     atomic_store(&wal->stable, report->end);

@@ -7,7 +7,7 @@
 
 #define STORE_FORMAT 1u
 #define STORE_BYTES 48u
-#define TOPOLOGY_FILE_BYTES (UINT64_C(4) << 20)
+#define TOPOLOGY_FILE_BYTES (UINT64_C(1) << 20)
 #define TOPOLOGY_RING_BYTES ((size_t)1 << 20)
 #define IDLE_MARK_MS 200u /* without new records for that long the last ones get their mark */
 #define FULL_RETRY_MS 100u
@@ -238,7 +238,7 @@ void lv_store_stats(const struct lv_store *s, struct lv_store_stats *out)
 
 /* ---- checkpoint ---- */
 
-#define CHECKPOINT_HEAD 56u
+#define CHECKPOINT_HEAD 48u
 
 enum lv_err lv_store_write_checkpoint(struct lv_store *s, const struct lv_checkpoint *c)
 {
@@ -253,7 +253,6 @@ enum lv_err lv_store_write_checkpoint(struct lv_store *s, const struct lv_checkp
     lv_wr_u32(&w, 0);
     lv_wr_u64(&w, s->id);
     lv_wr_u64(&w, c->from);
-    lv_wr_u64(&w, c->clean_end);
     lv_wr_u64(&w, c->file_count);
     lv_wr_u64(&w, c->queue_count);
     for (size_t i = 0; i < c->file_count; i++) {
@@ -287,7 +286,6 @@ static enum lv_err parse_checkpoint(const struct lv_store *s, struct lv_bytes te
     if (lv_rd_u64(&r) != s->id)
         return LV_ECORRUPT;
     c->from = lv_rd_u64(&r);
-    c->clean_end = lv_rd_u64(&r);
     c->file_count = lv_rd_u64(&r);
     c->queue_count = lv_rd_u64(&r);
     if (c->file_count > LV_WAL_FILES_MAX || c->queue_count > lv_rd_left(&r) / 16 ||
@@ -331,6 +329,57 @@ void lv_checkpoint_fini(struct lv_checkpoint *c)
     lv_mem_free(c->files, LV_TAG_STORE);
     lv_mem_free(c->queues, LV_TAG_STORE);
     *c = (struct lv_checkpoint){ 0 };
+}
+
+/* ---- stopped ---- */
+
+#define STOPPED_BYTES 40u
+
+static void stopped_text(const struct lv_store *s, const struct lv_stopped *t, uint8_t out[STOPPED_BYTES])
+{
+    struct lv_wr w = lv_wr(out, STOPPED_BYTES);
+
+    lv_wr_bytes(&w, "lvstop\n\0", 8);
+    lv_wr_u32(&w, STORE_FORMAT);
+    lv_wr_u64(&w, s->id);
+    lv_wr_u64(&w, t->messages);
+    lv_wr_u64(&w, t->topology);
+    lv_wr_u32(&w, lv_crc32c(lv_bytes(out, w.used), 0));
+}
+
+void lv_store_read_stopped(struct lv_store *s, struct lv_stopped *out)
+{
+    uint8_t want[STOPPED_BYTES], *have;
+    size_t bytes = 0;
+
+    *out = (struct lv_stopped){ 0 };
+    if (read_all(s->config.dir, "stopped", &have, &bytes) != LV_OK)
+        return;
+    if (bytes == STOPPED_BYTES) {
+        struct lv_stopped t = { lv_be64(have + 20), lv_be64(have + 28) };
+        stopped_text(s, &t, want);
+        if (memcmp(have, want, STOPPED_BYTES) == 0)
+            *out = t;
+    }
+    lv_mem_free(have, LV_TAG_STORE);
+}
+
+enum lv_err lv_store_write_stopped(struct lv_store *s)
+{
+    struct lv_stopped t = { lv_wal_stable(s->messages), lv_wal_stable(s->topology) };
+    uint8_t text[STOPPED_BYTES];
+
+    stopped_text(s, &t, text);
+    return replace(s->config.dir, "stopped", lv_bytes(text, sizeof(text)));
+}
+
+enum lv_err lv_store_forget_stopped(struct lv_store *s)
+{
+    enum lv_err err = lv_dir_unlink(s->config.dir, "stopped");
+
+    if (err == LV_ENOTFOUND)
+        return LV_OK;
+    return err == LV_OK ? lv_dir_sync(s->config.dir) : err;
 }
 
 /* ---- files made ahead ---- */

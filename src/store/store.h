@@ -4,6 +4,7 @@
  *   messages-N.log     the log of messages: whatever queues hold (wal.h; records: engine/journal.h)
  *   topology-N.log     the log of everything that is named: queues, exchanges, bindings, users ... (records: meta.h)
  *   checkpoint         where the walk through the messages may begin, and what is alive in which file
+ *   stopped            after a stop in order, until the next start: where both logs end
  *
  * A change of the topology is stable before any message record that was appended after it: one round syncs the topology
  * as it is when the messages' end has been read, first.
@@ -54,7 +55,6 @@ struct lv_checkpoint_queue {
 };
 struct lv_checkpoint {
     lv_lsn from;      /* records before it are in the states, or dead */
-    lv_lsn clean_end; /* 0: not a clean stop; else where the log ended */
     struct lv_checkpoint_file *files;
     size_t file_count;
     struct lv_checkpoint_queue *queues;
@@ -65,6 +65,17 @@ enum lv_err lv_store_read_checkpoint(struct lv_store *s, struct lv_checkpoint *o
 void lv_checkpoint_fini(struct lv_checkpoint *c);
 /* Replaces the checkpoint, whole and lasting. Everything it names is stable. Any one thread. */
 enum lv_err lv_store_write_checkpoint(struct lv_store *s, const struct lv_checkpoint *c) LV_MUST_USE;
+
+/* ---- a stop in order ---- */
+struct lv_stopped {
+    lv_lsn messages, topology; /* where the logs end; 0: not known */
+};
+/* Zeros when there is none, or it is damaged: then the ends are looked for. */
+void lv_store_read_stopped(struct lv_store *s, struct lv_stopped *out);
+/* After lv_store_stop, and the last checkpoint. */
+enum lv_err lv_store_write_stopped(struct lv_store *s) LV_MUST_USE;
+/* Before anything is appended: it is true no longer. */
+enum lv_err lv_store_forget_stopped(struct lv_store *s) LV_MUST_USE;
 
 /* ---- running ---- */
 /* After both logs are open: starts the log thread, the keeper and the reader. */
