@@ -11,6 +11,8 @@
 
 #define LV_REGISTRY_LOOP 0u
 
+enum { LV_ALARM_MEMORY = 1, LV_ALARM_DISK = 2 };
+
 struct lv_vhost {
     struct lv_ptrmap_entry name; /* first */
     struct lv_router router;     /* first but for the name: see lv_meta_exchange_gone */
@@ -63,7 +65,7 @@ struct lv_shard {
     struct lv_handles subs;         /* of struct lv_sub */
     struct lv_handles sessions;     /* of struct lv_session */
     struct lv_route route;          /* scratch */
-    bool is_alarmed;                /* publishers must wait */
+    uint8_t alarms;                 /* LV_ALARM_*: publishers must wait */
     _Atomic uint32_t session_count; /* placement reads it from every loop */
 
     /* durable.c */
@@ -89,7 +91,8 @@ struct lv_broker {
     uint64_t memory; /* bytes that this process may use, for the watermark */
     struct lv_timer stop_timer;
     lv_time_ms stop_due;
-    bool is_stopping, is_alarmed;
+    bool is_stopping;
+    uint8_t alarms; /* LV_ALARM_* */
 
     /* durable.c, metadata.c; the registry's where not said */
     struct lv_store *store; /* NULL: nothing is kept */
@@ -206,6 +209,8 @@ void lv_meta_tidy(struct lv_broker *b);
 void lv_broker_mail_publish(struct lv_shard *shard, const struct lv_mail *m);
 
 /* alarms.c */
+/* Before the loops run: how things are from the start. */
+void lv_alarm_init(struct lv_broker *b);
 void lv_alarm_start(struct lv_shard *registry);
 void lv_broker_mail_alarm(struct lv_shard *shard, const struct lv_mail *m);
 

@@ -248,8 +248,8 @@ uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_
 lv_lsn lv_session_stable(const struct lv_session *s);
 /* ops->stable once, when more is. */
 void lv_session_await_stable(struct lv_session *s);
-/* Asked after each publish: true, once, when an alarm stops this session's input from now on (reason: memory). */
-bool lv_session_block(struct lv_session *s);
+/* Asked after each publish: the reason, once, when an alarm stops this session's input from now on; else NULL. */
+const char *lv_session_block(struct lv_session *s);
 /* Reads a blocked session again all the same: it is to close. */
 void lv_session_unblock(struct lv_session *s);
 /* Sends a reply to the session `to` (any loop): its ops->reply(consumer) gets it, if it is there. */

@@ -287,10 +287,10 @@ static bool publish_reply(struct lv_amqp_chan *ch, struct publish *p)
     return true;
 }
 
-static void block(struct lv_amqp_conn *ac)
+static void block(struct lv_amqp_conn *ac, const char *reason)
 {
     if ((ac->caps & LV_AMQP_CAP_BLOCKED) != 0)
-        LV_AMQP_SEND(ac, 0, connection_blocked, .reason = LV_BYTES_LIT("low on memory"));
+        LV_AMQP_SEND(ac, 0, connection_blocked, .reason = lv_bytes_str(reason));
 }
 
 static void publish(struct lv_amqp_chan *ch, struct publish *p)
@@ -303,8 +303,9 @@ static void publish(struct lv_amqp_chan *ch, struct publish *p)
     } else if (LV_LIKELY(!publish_reply(ch, p))) {
         route(ch, p, NULL, 0);
     }
-    if (LV_UNLIKELY(lv_session_block(&ch->conn->s)))
-        block(ch->conn);
+    const char *reason = lv_session_block(&ch->conn->s);
+    if (LV_UNLIKELY(reason != NULL))
+        block(ch->conn, reason);
 }
 
 static void refuse_immediate(struct lv_amqp_chan *ch)
