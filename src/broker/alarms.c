@@ -61,8 +61,7 @@ static bool disk_is_low(struct lv_broker *b)
 
 static uint8_t look(struct lv_broker *b)
 {
-    return (uint8_t)((memory_is_low(b) ? LV_ALARM_MEMORY : 0) |
-                     (disk_is_low(b) ? LV_ALARM_DISK : 0));
+    return (uint8_t)((memory_is_low(b) ? LV_ALARM_MEMORY : 0) | (disk_is_low(b) ? LV_ALARM_DISK : 0));
 }
 
 static void alarm_check(struct lv_loop *loop, struct lv_timer *t)

@@ -15,6 +15,9 @@
 #define AHEAD_BYTES (UINT64_C(512) << 10) /* fetched before they are needed */
 #define UNSETTLED_MAX (UINT64_C(4) << 20) /* bytes of handed out messages kept in memory */
 #define PAGE_AFTER 4096u                  /* entries away before pages are made */
+#define PAGE_SCATTER 16u /* the span of a page's messages in the log, in multiples of their bytes */
+#define PAGE_LEAST \
+    255u /* entries of a page made from a chunk that was not paged when it was filled */
 #define HAND_AHEAD 4096u
 #define DROP_RANGES 64u
 
@@ -70,23 +73,34 @@ static bool can_stay(const struct lv_queue *q, const struct lv_msg *m, bool is_l
     return j->here_bytes + bytes <= j->here_max && q->here_bytes + bytes <= HERE_QUEUE_MAX;
 }
 
-/* A chunk that was filled and stands far behind the cursor becomes a page. */
-static void page_out(struct lv_queue *q)
+/* May the chunk become a page? Not when a restart would keep only some of it, and not when its messages lie scattered in
+ * the log: what is in a page is not carried forward, and would keep files in which little else is alive. */
+static bool is_pageable(const struct lv_queue *q, const struct lv_ready_chunk *chunk,
+                        uint64_t *bytes)
 {
-    struct lv_ready *r = &q->ready;
-    struct lv_ready_chunk *chunk = r->before_last;
+    lv_lsn low = UINT64_MAX, high = 0;
+
+    *bytes = 0;
+    for (uint32_t i = 0; i < chunk->cap; i++) {
+        uint64_t place = chunk->entries[i].place;
+        if (q->is_durable && lv_place_is_passing(place))
+            return false;
+        *bytes += lv_class_bytes(lv_place_class(place));
+        low = LV_MIN(low, lv_place_lsn(place));
+        high = LV_MAX(high, lv_place_lsn(place));
+    }
+    return high - low <= *bytes * PAGE_SCATTER;
+}
+
+/* A full chunk behind the cursor becomes a page. */
+static void page_out(struct lv_queue *q, struct lv_ready_chunk *chunk)
+{
     uint8_t text[LV_PAGE_BYTES_MAX];
-    uint64_t bytes = 0;
+    uint64_t bytes;
     lv_lsn lsn;
 
-    if (chunk == NULL || r->cursor == NULL || chunk == r->cursor || r->last == r->cursor ||
-        chunk->is_page || chunk == r->first || r->count - r->here < PAGE_AFTER)
+    if (!is_pageable(q, chunk, &bytes))
         return;
-    for (uint32_t i = 0; i < chunk->cap; i++) {
-        if (q->is_durable && lv_place_is_passing(chunk->entries[i].place))
-            return; /* a page is either all there after a restart, or not */
-        bytes += lv_class_bytes(lv_place_class(chunk->entries[i].place));
-    }
     struct lv_ready_chunk *stub = lv_ready_chunk_new(chunk->cap, true);
     if (stub == NULL)
         return;
@@ -102,7 +116,38 @@ static void page_out(struct lv_queue *q)
     *lv_page_last(stub) = chunk->entries[chunk->cap - 1].order;
     *lv_page_bytes(stub) = bytes;
     lv_journal_live(q->journal, *lv_page_place(stub), 1);
-    lv_ready_replace(r, chunk, stub);
+    lv_ready_replace(&q->ready, chunk, stub);
+}
+
+static bool is_long(const struct lv_ready *r)
+{
+    return r->count - r->here >= PAGE_AFTER;
+}
+
+/* The chunk before the one that was just begun is full; if the cursor stands before it, all of it is away. */
+static void page_filled(struct lv_queue *q)
+{
+    const struct lv_ready *r = &q->ready;
+    struct lv_ready_chunk *chunk = r->before_last;
+
+    if (chunk != NULL && !chunk->is_page && r->cursor != NULL && is_long(r) && chunk != r->first &&
+        chunk != r->cursor && r->last != r->cursor)
+        page_out(q, chunk);
+}
+
+void lv_queue_page_more(struct lv_queue *q)
+{
+    const struct lv_ready *r = &q->ready;
+    struct lv_ready_chunk *c = r->cursor, *next;
+
+    /* The two next to be needed stay. */
+    for (unsigned skip = 0; c != NULL && skip < 2; skip++)
+        c = c->next;
+    for (; c != NULL && c != r->last && is_long(r); c = next) {
+        next = c->next;
+        if (!c->is_page && c->cap >= PAGE_LEAST)
+            page_out(q, c);
+    }
 }
 
 enum lv_err lv_queue_put(struct lv_queue *q, struct lv_msg *msg)
@@ -141,7 +186,7 @@ enum lv_err lv_queue_put(struct lv_queue *q, struct lv_msg *msg)
     q->seq_next++;
     q->ready_bytes += msg->body_len;
     if (LV_UNLIKELY(q->ready.tail == 1))
-        page_out(q);
+        page_filled(q);
     return LV_OK;
 }
 

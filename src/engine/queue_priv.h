@@ -66,6 +66,8 @@ void lv_queue_fetch_ahead(struct lv_queue *q);
 void lv_queue_left_ready(struct lv_queue *q, const struct lv_entry *e, bool unsettled);
 /* Logs a message that goes straight to the consumer and is in `slot` already. LV_ENOMEM: nothing happened. */
 enum lv_err lv_queue_log_slot(struct lv_queue *q, struct lv_msg *msg, uint32_t slot) LV_MUST_USE;
+/* Makes pages of what could not become one when it was filled, and can now. */
+void lv_queue_page_more(struct lv_queue *q);
 /* `n` slots are about to be forgotten: says so in the log. */
 void lv_queue_drop_slots(struct lv_queue *q, const uint32_t *slots, size_t n);
 /* Its entry counts no longer. */

@@ -257,8 +257,8 @@ static enum lv_err open_page(struct lv_recovery *r, struct lv_restore *q, size_t
     return LV_OK;
 }
 
-/* The page that holds `seq`, or page_count. */
-static size_t page_of(const struct lv_restore *q, uint64_t seq)
+/* The first page that ends at `seq` or behind it, or page_count. */
+static size_t page_from(const struct lv_restore *q, uint64_t seq)
 {
     size_t lo = 0, hi = q->page_count;
 
@@ -269,7 +269,15 @@ static size_t page_of(const struct lv_restore *q, uint64_t seq)
         else
             hi = mid;
     }
-    return lo < q->page_count && q->pages[lo].first >> LV_ORDER_SHIFT <= seq ? lo : q->page_count;
+    return lo;
+}
+
+/* The page that holds `seq`, or page_count. */
+static size_t page_of(const struct lv_restore *q, uint64_t seq)
+{
+    size_t at = page_from(q, seq);
+
+    return at < q->page_count && q->pages[at].first >> LV_ORDER_SHIFT <= seq ? at : q->page_count;
 }
 
 static enum lv_err enter(struct lv_recovery *r, struct lv_restore *q, uint64_t seq, uint64_t place)
@@ -302,11 +310,10 @@ static enum lv_err drop(struct lv_recovery *r, struct lv_restore *q, uint64_t se
 {
     uint64_t end = seq + count < seq ? UINT64_MAX : seq + count;
 
-    for (size_t i = 0; i < q->page_count;) {
-        bool is_hit =
-            q->pages[i].first >> LV_ORDER_SHIFT < end && q->pages[i].last >> LV_ORDER_SHIFT >= seq;
+    for (size_t i = page_from(q, seq);
+         i < q->page_count && q->pages[i].first >> LV_ORDER_SHIFT < end;) {
         size_t before = q->page_count;
-        enum lv_err err = is_hit ? open_page(r, q, i) : LV_OK;
+        enum lv_err err = open_page(r, q, i);
         if (err != LV_OK)
             return err;
         if (q->page_count == before)

@@ -154,6 +154,7 @@ enum lv_err lv_queue_write_state(struct lv_queue *q, bool is_final)
     struct writer s = { .q = q, .cap = LV_MIN(lv_wal_record_max(q->journal->wal), (size_t)1 << 18) };
     enum lv_err err;
 
+    lv_queue_page_more(q);
     /* What was handed out is marked one by one when nothing more can be. */
     s.handed = is_final ? q->redelivered_below : q->handed_to;
     s.buf = lv_mem_alloc(s.cap, LV_TAG_STORE);

@@ -335,7 +335,8 @@ void lv_checkpoint_fini(struct lv_checkpoint *c)
 
 #define STOPPED_BYTES 40u
 
-static void stopped_text(const struct lv_store *s, const struct lv_stopped *t, uint8_t out[STOPPED_BYTES])
+static void stopped_text(const struct lv_store *s, const struct lv_stopped *t,
+                         uint8_t out[STOPPED_BYTES])
 {
     struct lv_wr w = lv_wr(out, STOPPED_BYTES);
 

@@ -54,7 +54,7 @@ struct lv_checkpoint_queue {
     lv_lsn state;
 };
 struct lv_checkpoint {
-    lv_lsn from;      /* records before it are in the states, or dead */
+    lv_lsn from; /* records before it are in the states, or dead */
     struct lv_checkpoint_file *files;
     size_t file_count;
     struct lv_checkpoint_queue *queues;
