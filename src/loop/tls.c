@@ -479,6 +479,7 @@ enum lv_err lv_tls_new(const struct lv_tls_options *options, unsigned loops, str
     enum lv_err err = LV_ENOMEM;
 
     *out = NULL;
+    (void)snprintf(error, LV_TLS_ERROR_MAX, "TLS: out of memory");
     if (tls != NULL)
         err = generation_new(options, loops, &g, error);
     if (err != LV_OK) {

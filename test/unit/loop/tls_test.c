@@ -87,7 +87,7 @@ struct scene {
     struct sockaddr_storage addr;
     socklen_t addr_len;
     _Atomic unsigned accepted, closed;
-    enum lv_err why; /* of the last one */
+    _Atomic int why; /* of the last one */
     struct lv_tls_info info;
     char sans[256];
     size_t sent, got, steps;
