@@ -49,10 +49,8 @@ static void run_child(const struct broker *b, const char *ready, const char *fai
 
 bool broker_ended(struct broker *b, unsigned ms)
 {
-    int status;
-
     for (unsigned waited = 0; b->pid != 0; waited++) {
-        if (waitpid(b->pid, &status, WNOHANG) == b->pid) {
+        if (waitpid(b->pid, &b->status, WNOHANG) == b->pid) {
             b->pid = 0;
             break;
         }
@@ -61,6 +59,11 @@ bool broker_ended(struct broker *b, unsigned ms)
         sleep_ms(1);
     }
     return true;
+}
+
+bool broker_was_killed(const struct broker *b)
+{
+    return WIFSIGNALED(b->status) && WTERMSIG(b->status) == SIGKILL;
 }
 
 enum broker_start broker_start(struct broker *b, const char *failpoint)

@@ -21,7 +21,8 @@
 struct broker {
     const char *program;
     char dir[512];
-    pid_t pid; /* 0: none */
+    pid_t pid;  /* 0: none */
+    int status; /* of the last one that ended by itself, as waitpid gives it */
     int port;
 };
 enum broker_start { BROKER_READY, BROKER_DIED, BROKER_HUNG };
@@ -29,6 +30,8 @@ enum broker_start { BROKER_READY, BROKER_DIED, BROKER_HUNG };
 enum broker_start broker_start(struct broker *b, const char *failpoint);
 /* Waits up to `ms` for its own end; true when it has ended. */
 bool broker_ended(struct broker *b, unsigned ms);
+/* Whether the last end was a SIGKILL: a fail point's, and not a failed assertion's. */
+bool broker_was_killed(const struct broker *b);
 /* SIGKILL, and waits. */
 void broker_kill(struct broker *b);
 /* SIGTERM, and waits; the exit code, or -1 when it had to be killed or died by a signal. */

@@ -128,6 +128,12 @@ static void journal_life(struct driver *d, bool is_start)
             is_start ? "ok" : "fail");
 }
 
+static void check_own_end(struct driver *d)
+{
+    if (!broker_was_killed(&d->run.broker))
+        complain(&d->run, "control", "the broker ended by itself, and not at a fail point");
+}
+
 /* A broker that serves, or the end of the run. With a fail point it may die on the way up: then it starts without. */
 static void start(struct driver *d, unsigned failpoint, const char *spec)
 {
@@ -144,6 +150,7 @@ static void start(struct driver *d, unsigned failpoint, const char *spec)
             broker_kill(&d->run.broker);
             exit(1);
         }
+        check_own_end(d);
         d->hits[failpoint]++;
         spec = NULL;
     }
@@ -164,11 +171,13 @@ static bool look(struct driver *d)
     return waiting >= 0;
 }
 
-static void stop_clean(struct driver *d)
+static bool stop_clean(struct driver *d)
 {
     journal_life(d, false);
-    if (broker_stop(&d->run.broker) != 0)
+    bool is_clean = broker_stop(&d->run.broker) == 0;
+    if (!is_clean)
         complain(&d->run, "control", "a stop that was asked for did not end with 0");
+    return is_clean;
 }
 
 static void forget(const struct driver *d, unsigned round)
@@ -201,14 +210,22 @@ static void one_round(struct driver *d, unsigned round)
     }
     clients_go(&d->run);
     if (by_failpoint) {
-        d->hits[point] += broker_ended(&d->run.broker, FAILPOINT_MS);
+        if (broker_ended(&d->run.broker, FAILPOINT_MS)) {
+            check_own_end(d);
+            d->hits[point]++;
+        }
         broker_kill(&d->run.broker);
     } else {
         usleep(ms * 1000);
         atomic_store(&d->run.may_close, d->options.mode == MODE_STOP);
         atomic_store(&d->run.is_pausing, d->options.mode == MODE_STEADY);
-        if (d->options.mode == MODE_STOP)
-            stop_clean(d);
+        if (broker_ended(&d->run.broker, 0)) {
+            char text[80];
+            snprintf(text, sizeof(text), "the broker ended by itself (wait status %#x)",
+                     (unsigned)d->run.broker.status);
+            complain(&d->run, "control", text);
+        } else if (d->options.mode == MODE_STOP)
+            (void)stop_clean(d);
         else if (d->options.mode != MODE_STEADY)
             broker_kill(&d->run.broker);
         if (d->options.mode == MODE_FORGET)
@@ -243,18 +260,18 @@ static void finish(struct driver *d)
         (void)look(d);
     }
     drain_all(d, "drain", &taken);
-    stop_clean(d);
+    bool is_clean = stop_clean(d);
     if (d->options.mode == MODE_STEADY) { /* nothing was to be kept over an end */
         free(taken.items);
         return;
     }
-    for (size_t i = 0; i < taken.count; i++)
+    for (size_t i = 0; is_clean && i < taken.count; i++)
         journal(&d->control, "ack", queue_names[taken.items[i].queue], taken.items[i].id, "ok");
     usleep(1000); /* later by the clock */
     start(d, 0, NULL);
     (void)look(d);
     drain_all(d, "get", &again);
-    stop_clean(d);
+    (void)stop_clean(d);
     free(taken.items);
     free(again.items);
 }
