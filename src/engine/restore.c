@@ -714,6 +714,22 @@ void lv_recovery_facts(const struct lv_recovery *r, struct lv_recovery_facts *ou
     }
 }
 
+void lv_recovery_queue_facts(const struct lv_recovery *r, uint64_t id,
+                             struct lv_recovery_queue_facts *out)
+{
+    const struct lv_restore *q;
+
+    *out = (struct lv_recovery_queue_facts){ 0 };
+    HASH_FIND(hh, r->queues, &id, sizeof(id), q);
+    if (q == NULL)
+        return;
+    out->seq_next = q->seq_next;
+    out->handed = q->handed;
+    out->messages = q->count - q->dead + page_places(q);
+    out->pages = q->page_count;
+    out->state = lv_place_lsn(q->state_place);
+}
+
 uint64_t lv_recovery_next(const struct lv_recovery *r, size_t *pos)
 {
     size_t i = 0;

@@ -38,6 +38,13 @@ struct lv_recovery_facts {
     uint64_t open_tx; /* transactions without a commit: forgotten */
 };
 void lv_recovery_facts(const struct lv_recovery *r, struct lv_recovery_facts *out);
+struct lv_recovery_queue_facts {
+    uint64_t seq_next, handed; /* messages below `handed` may have been handed out before */
+    uint64_t messages, pages;
+    lv_lsn state; /* 0: none */
+};
+void lv_recovery_queue_facts(const struct lv_recovery *r, uint64_t id,
+                             struct lv_recovery_queue_facts *out);
 /* What a queue holds, for tools and tests: calls `each` with every message in order. LV_ECORRUPT: a page is unreadable. */
 enum lv_err lv_recovery_walk(struct lv_recovery *r, uint64_t id,
                              void (*each)(void *ctx, uint64_t seq, uint64_t place, bool redelivered),

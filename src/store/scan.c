@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "os/failpoint.h"
+#include "store/check.h"
 #include "store/wal_priv.h"
 
 bool lv_wal_parse(const struct lv_wal *wal, lv_lsn lsn, struct lv_bytes buf, uint8_t *type,
@@ -120,6 +121,20 @@ static enum lv_err find_files(const struct lv_wal *wal, struct files *f)
         err = f->err;
     if (err == LV_OK && f->count > 1)
         qsort(f->numbers, f->count, sizeof(*f->numbers), by_number);
+    return err;
+}
+
+enum lv_err lv_wal_list(const struct lv_wal *wal, uint64_t **numbers, size_t *count)
+{
+    struct files f;
+    enum lv_err err = find_files(wal, &f);
+
+    if (err != LV_OK) {
+        lv_mem_free(f.numbers, LV_TAG_STORE);
+        f = (struct files){ 0 };
+    }
+    *numbers = f.numbers;
+    *count = f.count;
     return err;
 }
 

@@ -1,6 +1,7 @@
 /* store/wal_priv.h - inside a log: shared by log.c (append, write), scan.c (open) and read.c. */
 #ifndef LV_STORE_WAL_PRIV_H
 #define LV_STORE_WAL_PRIV_H
+#include "store/crc.h"
 #include "store/wal.h"
 
 /* A record that found no room in the ring; its place in the log is its already. */
@@ -41,7 +42,6 @@ static inline uint32_t lv_wal_seed(const struct lv_wal *wal, lv_lsn lsn)
            (uint32_t)(wal->config.id >> 32);
 }
 
-uint32_t lv_crc32c(struct lv_bytes b, uint32_t init);
 /* The bytes before a file's first record. */
 void lv_wal_write_head(const struct lv_wal *wal, uint64_t number, uint8_t out[LV_WAL_FILE_HEAD]);
 /* LV_OK, LV_EMORE: nothing was written there, LV_ECORRUPT, LV_EVERSION. */

@@ -23,6 +23,7 @@ static const struct command {
     { "bench", "put load on an AMQP 0-9-1 broker and measure it", lv_command_bench },
     { "config", "explain, list and check the settings of leveretd", lv_command_config },
     { "help", "this page", show_help },
+    { "inspect", "what is in a data directory, and whether all of it is good", lv_command_inspect },
     { "version", "the version of this program", show_version },
 };
 
