@@ -76,9 +76,10 @@ struct lv_shard {
     lv_lsn topology_seen, topology_told;
     struct lv_link awaiting;                      /* sessions */
     struct lv_call *first_waiting, *last_waiting; /* calls, in the order of their `end` */
-    struct lv_states *states_due;                 /* asked for and not written yet */
-    struct lv_doomed *doomed; /* files that messages are carried out of; NULL: none */
-    uint32_t doomed_at;       /* queues looked at */
+    uint64_t next_tx; /* numbers of transactions: from the log's end at the start, which grows faster */
+    struct lv_states *states_due; /* asked for and not written yet */
+    struct lv_doomed *doomed;     /* files that messages are carried out of; NULL: none */
+    uint32_t doomed_at;           /* queues looked at */
 };
 
 struct lv_broker {

@@ -112,7 +112,7 @@ void lv_commit(struct lv_call *call)
     }
     call->loops = loops_of(c);
     if ((call->loops & (call->loops - 1)) != 0) {
-        call->tx = lv_wal_tail(lv_store_messages(shard->broker->store)) << 6 | (shard->index & 63);
+        call->tx = shard->next_tx++ << 6 | (shard->index & 63);
         for (uint32_t i = 0; i < c->publish_count; i++)
             lv_msg_share(c->publishes[i].msg);
     }

@@ -46,11 +46,10 @@ static void gather_ready(struct lv_queue *q, struct lv_load *load, lv_is_doomed 
 
     for (struct lv_ready_chunk *c = r->first; c != NULL; c = c->next)
         for (uint32_t i = lv_ready_from(r, c); !c->is_page && i < lv_ready_to(r, c); i++) {
-            if (!wanted(q, &c->entries[i], is_doomed, ctx))
-                continue;
-            take(q, load, &c->entries[i]);
             if (is_enough(load))
                 return;
+            if (wanted(q, &c->entries[i], is_doomed, ctx))
+                take(q, load, &c->entries[i]);
         }
 }
 

@@ -18,6 +18,7 @@ struct lv_restore {
     uint64_t seq_next, handed;
     struct lv_entry *entries; /* place 0: gone */
     size_t count, cap, dead;
+    bool has_gone; /* entries that are gone, and may be entered by a commit that is still to come */
     struct lv_state_page *pages;
     size_t page_count, page_cap;
 };
@@ -178,7 +179,7 @@ static void squeeze(struct lv_restore *q)
 
 static enum lv_err want_entries(struct lv_restore *q, size_t more)
 {
-    if (q->dead > q->count / 2)
+    if (q->dead > q->count / 2 && !q->has_gone)
         squeeze(q);
     if (q->count + more <= q->cap)
         return LV_OK;
@@ -306,9 +307,56 @@ static enum lv_err enter(struct lv_recovery *r, struct lv_restore *q, uint64_t s
     return LV_OK;
 }
 
+static enum lv_err remember_gone(struct lv_restore *q, uint64_t seq)
+{
+    enum lv_err err = want_entries(q, 1);
+
+    if (err != LV_OK)
+        return err;
+    size_t at = lower(q, lv_order_make(seq));
+    if (at < q->count && lv_entry_seq(&q->entries[at]) == seq)
+        return LV_OK;
+    memmove(q->entries + at + 1, q->entries + at, (q->count - at) * sizeof(*q->entries));
+    q->entries[at] = (struct lv_entry){ .place = 0, .order = lv_order_make(seq) };
+    q->count++;
+    q->dead++;
+    q->has_gone = true; /* not to be forgotten before the end */
+    return LV_OK;
+}
+
+/* A message that entered with a transaction whose commit is still to come was handed out, and is gone again: the commit must
+ * not bring it back. Its seq is remembered as gone. */
+static enum lv_err drop_uncommitted(struct lv_recovery *r, struct lv_restore *q, uint64_t seq,
+                                    uint64_t end)
+{
+    enum lv_err err = LV_OK;
+
+    for (const struct tx *tx = r->txs; tx != NULL; tx = tx->hh.next) {
+        for (const struct part *p = tx->first; p != NULL && err == LV_OK; p = p->next) {
+            struct lv_rd rd = lv_rd(lv_bytes(p->payload, p->len));
+            (void)lv_rd_u64(&rd);
+            uint32_t enters = lv_rd_u32(&rd);
+            (void)lv_rd_u32(&rd);
+            for (uint32_t i = 0; i < enters && err == LV_OK && !rd.bad; i++) {
+                uint64_t id = lv_rd_u64(&rd), entered = lv_rd_u64(&rd);
+                (void)lv_rd_u64(&rd);
+                if (id == q->id && entered >= seq && entered < end)
+                    err = remember_gone(q, entered);
+            }
+        }
+    }
+    return err;
+}
+
 static enum lv_err drop(struct lv_recovery *r, struct lv_restore *q, uint64_t seq, uint64_t count)
 {
     uint64_t end = seq + count < seq ? UINT64_MAX : seq + count;
+
+    if (LV_UNLIKELY(r->txs != NULL)) {
+        enum lv_err err = drop_uncommitted(r, q, seq, end);
+        if (err != LV_OK)
+            return err;
+    }
 
     for (size_t i = page_from(q, seq);
          i < q->page_count && q->pages[i].first >> LV_ORDER_SHIFT < end;) {
