@@ -74,6 +74,7 @@ struct lv_shard {
     _Atomic bool waits;               /* somebody here waits for the log thread */
     lv_lsn stable_seen, told; /* the log's; journal.end when the log thread was last woken */
     lv_lsn topology_seen, topology_told;
+    uint64_t damaged_told;                        /* of journal.damaged */
     struct lv_link awaiting;                      /* sessions */
     struct lv_call *first_waiting, *last_waiting; /* calls, in the order of their `end` */
     uint64_t next_tx; /* numbers of transactions: from the log's end at the start, which grows faster */
@@ -106,7 +107,7 @@ struct lv_broker {
     struct lv_states *states; /* a checkpoint under way */
     struct lv_timer durable_timer;
     struct lv_wal_reader *wal_reader; /* the reader's thread */
-    uint64_t damaged_told, recovered_messages;
+    uint64_t recovered_messages;
     _Atomic bool is_disk_full, is_closing;
     bool is_recovering, is_stopped;
     lv_lsn tidy_from, tidy_end; /* a snapshot that is not stable yet; tidy_end 0: none */

@@ -201,6 +201,10 @@ void lv_durable_turn(struct lv_loop *loop)
     wal = lv_store_messages(b->store);
     shard->journal.wall_ms = lv_clock_wall_us() / 1000;
     take_loads(shard);
+    if (LV_UNLIKELY(shard->journal.damaged != shard->damaged_told)) {
+        lv_log(STORE_DAMAGED, lv_log_u64(shard->journal.damaged - shard->damaged_told));
+        shard->damaged_told = shard->journal.damaged;
+    }
     take_stable(shard);
     if (LV_UNLIKELY(shard->states_due != NULL) && !write_states(shard))
         lv_loop_again(loop);
@@ -539,10 +543,6 @@ static void tick(struct lv_loop *loop, struct lv_timer *timer)
         lv_worker_post(lv_store_keeper(b->store), &t->job);
     }
     lv_meta_tidy(b);
-    if (registry->journal.damaged != b->damaged_told) {
-        b->damaged_told = registry->journal.damaged;
-        lv_log(STORE_DAMAGED, lv_log_u64(b->damaged_told));
-    }
 }
 
 void lv_durable_start(struct lv_shard *registry)

@@ -477,6 +477,8 @@ static enum lv_err read_state(struct lv_recovery *r, struct lv_restore *q, lv_ls
         if (h.is_last)
             break;
     }
+    if (err == LV_OK && list[0] != lsn)
+        lv_journal_note_back(r->j, list[0], lsn);
     if (list != parts)
         lv_mem_free(list, LV_TAG_STORE);
     if (err != LV_OK)
@@ -646,6 +648,8 @@ static enum lv_err visit_message(struct lv_recovery *r, lv_lsn lsn, struct lv_by
 
     if (!lv_rec_message_parse(payload, &m))
         return LV_OK;
+    if (m.parts.len != 0) /* whoever has it here or not: its file needs those of its parts */
+        lv_journal_note_back(r->j, lv_be64(m.parts.ptr), lsn);
     struct lv_restore *q = news(r, m.id, lsn);
     if (q == NULL)
         return LV_OK;
