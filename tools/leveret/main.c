@@ -20,10 +20,12 @@ static const struct command {
     const char *name, *summary;
     int (*run)(int argc, char **argv);
 } commands[] = {
+    { "backup", "copy the data of a broker, stopped or running, to a file", lv_command_backup },
     { "bench", "put load on an AMQP 0-9-1 broker and measure it", lv_command_bench },
     { "config", "explain, list and check the settings of leveretd", lv_command_config },
     { "help", "this page", show_help },
     { "inspect", "what is in a data directory, and whether all of it is good", lv_command_inspect },
+    { "restore", "make a data directory of a backup", lv_command_restore },
     { "version", "the version of this program", show_version },
 };
 
