@@ -260,7 +260,7 @@ int lv_command_backup(int argc, char **argv)
     }
     if (b.data_dir == NULL || b.to == NULL)
         return usage(stderr, EX_USAGE);
-    int code = lv_datadir_open(b.data_dir, true, &d);
+    int code = lv_datadir_open(b.data_dir, LV_DATADIR_MOVING, &d);
     if (code != EX_OK)
         return code;
     code = copy(&b, &d);

@@ -52,7 +52,7 @@ static int open_store(struct lv_datadir *d)
     return lv_datadir_code(err);
 }
 
-int lv_datadir_open(const char *path, bool allow_live, struct lv_datadir *out)
+int lv_datadir_open(const char *path, enum lv_datadir_use use, struct lv_datadir *out)
 {
     *out = (struct lv_datadir){ .path = path };
     out->lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -60,9 +60,10 @@ int lv_datadir_open(const char *path, bool allow_live, struct lv_datadir *out)
         fprintf(stderr, "leveret: %s: %s\n", path, strerror(errno));
         return errno == ENOENT || errno == ENOTDIR ? EX_NOINPUT : EX_IOERR;
     }
-    out->is_live = flock(out->lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    out->is_live = use != LV_DATADIR_MOVING && flock(out->lock, LOCK_SH | LOCK_NB) != 0 &&
+                   errno == EWOULDBLOCK;
     int code = EX_OK;
-    if (out->is_live && !allow_live) {
+    if (out->is_live && use == LV_DATADIR_STILL) {
         fprintf(stderr, "leveret: %s: a broker has it (--force looks nevertheless)\n", path);
         code = EX_TEMPFAIL;
     }

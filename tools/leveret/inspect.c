@@ -456,7 +456,7 @@ static int inspect(const char *path, const struct wishes *w)
     struct records records;
     struct lv_look_eye eye = { show_record, &records };
     const char *what = "";
-    int code = lv_datadir_open(path, w->force, &look.dir);
+    int code = lv_datadir_open(path, w->force ? LV_DATADIR_AS_IT_IS : LV_DATADIR_STILL, &look.dir);
 
     if (code != EX_OK)
         return code;
