@@ -8,15 +8,20 @@
 
 /* ---- virtual hosts ---- */
 
-static enum lv_err vhost_add(struct lv_broker *b, const char *name)
+struct lv_vhost *lv_vhost_find(const struct lv_broker *b, struct lv_bytes name)
 {
-    size_t len = strlen(name);
-    struct lv_vhost *v = lv_mem_zalloc(sizeof(*v) + len + 1, LV_TAG_BROKER);
+    return (struct lv_vhost *)lv_ptrmap_get(&b->vhosts, name, lv_hash(name, 0));
+}
 
+enum lv_err lv_vhost_make(struct lv_broker *b, struct lv_bytes name)
+{
+    if (lv_vhost_find(b, name) != NULL)
+        return LV_OK;
+    struct lv_vhost *v = lv_mem_zalloc(sizeof(*v) + name.len + 1, LV_TAG_BROKER);
     if (v == NULL)
         return LV_ENOMEM;
-    memcpy(v->text, name, len);
-    v->name.key = lv_bytes(v->text, len);
+    memcpy(v->text, name.ptr, name.len);
+    v->name.key = lv_bytes(v->text, name.len);
     v->name.hash = lv_hash(v->name.key, 0);
     v->broker = b;
     enum lv_err err = lv_router_init(&v->router, &lv_loop_reclaim);
@@ -41,6 +46,16 @@ static void vhost_free(struct lv_vhost *v)
     lv_mem_free(v, LV_TAG_BROKER);
 }
 
+void lv_vhost_forget(struct lv_broker *b, struct lv_bytes name)
+{
+    struct lv_vhost *v = lv_vhost_find(b, name);
+
+    if (v == NULL)
+        return;
+    lv_ptrmap_remove(&b->vhosts, &v->name);
+    vhost_free(v);
+}
+
 /* ---- life ---- */
 
 enum lv_err lv_broker_new(const struct lv_settings *settings, struct lv_broker **out)
@@ -52,7 +67,7 @@ enum lv_err lv_broker_new(const struct lv_settings *settings, struct lv_broker *
         return LV_ENOMEM;
     b->settings = settings;
     lv_ptrmap_init(&b->vhosts, &lv_loop_reclaim);
-    enum lv_err err = vhost_add(b, "/");
+    enum lv_err err = lv_access_new(&lv_loop_reclaim, &b->access);
     if (err != LV_OK) {
         lv_mem_free(b, LV_TAG_BROKER);
         return err;
@@ -119,6 +134,7 @@ static void shard_fini(struct lv_shard *shard)
     lv_handles_fini(&shard->subs);
     lv_handles_fini(&shard->sessions);
     lv_route_fini(&shard->route);
+    lv_logins_drop(shard);
     lv_journal_fini(&shard->journal);
 }
 
@@ -127,6 +143,8 @@ void lv_broker_free(struct lv_broker *b)
     struct lv_ptrmap_entry *e;
     size_t pos = 0;
 
+    atomic_store(&b->is_ending, true);
+    lv_verify_stop(b->verify);
     lv_durable_stop(b);
     for (unsigned i = 0; b->shards != NULL && i < lv_loops_count(b->loops); i++)
         shard_fini(&b->shards[i]);
@@ -135,6 +153,7 @@ void lv_broker_free(struct lv_broker *b)
         vhost_free((struct lv_vhost *)e);
     }
     lv_ptrmap_fini(&b->vhosts);
+    lv_access_free(b->access);
     lv_wal_reader_free(b->wal_reader);
     lv_store_close(b->store);
     lv_mem_free((void *)b->back, LV_TAG_BROKER);
@@ -181,6 +200,9 @@ static void mail_arrived(struct lv_loop *loop, unsigned from, const struct lv_ma
     case LV_MAIL_ALARM:
         lv_broker_mail_alarm(shard, m);
         break;
+    case LV_MAIL_ACCESS:
+        lv_broker_mail_access(shard);
+        break;
     case LV_MAIL_STATES:
     case LV_MAIL_STATES_DONE:
     case LV_MAIL_DOOMED:
@@ -192,12 +214,18 @@ static void mail_arrived(struct lv_loop *loop, unsigned from, const struct lv_ma
     }
 }
 
+static void turn_end(struct lv_loop *loop)
+{
+    lv_access_turn(lv_loop_data(loop));
+    lv_durable_turn(loop);
+}
+
 void lv_broker_hook(struct lv_broker *b, struct lv_loops_config *config)
 {
     config->owner = b;
     config->start = shard_start;
     config->mail = mail_arrived;
-    config->turn_end = lv_durable_turn;
+    config->turn_end = turn_end;
 }
 
 void lv_broker_place(struct lv_broker *b, int fd, lv_accept_fn *accept)

@@ -67,6 +67,7 @@ struct lv_shard {
     struct lv_route route;          /* scratch */
     uint8_t alarms;                 /* LV_ALARM_*: publishers must wait */
     _Atomic uint32_t session_count; /* placement reads it from every loop */
+    _Atomic(struct lv_login_try *) logins; /* compared, newest first; by the verifier's thread */
 
     /* durable.c */
     struct lv_journal journal;
@@ -95,6 +96,12 @@ struct lv_broker {
     lv_time_ms stop_due;
     bool is_stopping;
     uint8_t alarms; /* LV_ALARM_* */
+
+    /* access.c */
+    struct lv_access *access;
+    struct lv_verify *verify;
+    bool is_access_changed; /* in this turn; the registry's */
+    _Atomic bool is_ending; /* no loop runs any more */
 
     /* durable.c, metadata.c; the registry's where not said */
     struct lv_store *store; /* NULL: nothing is kept */
@@ -135,6 +142,7 @@ enum lv_broker_mail {
     LV_MAIL_STATES_DONE, /* w0 states; to the registry */
     LV_MAIL_DOOMED,      /* w0 doomed, with a reference */
     LV_MAIL_TX_CLOSED,   /* a transaction's commit is appended */
+    LV_MAIL_ACCESS,      /* permissions changed */
     LV_MAIL_OP_COUNT,
 };
 
@@ -142,7 +150,29 @@ enum lv_broker_mail {
 #define LV_REMOTE_WINDOW \
     512u /* deliveries on their way to a subscription without limit on another loop */
 
+/* broker.c */
+struct lv_vhost *lv_vhost_find(const struct lv_broker *b, struct lv_bytes name);
+/* Makes it with its predeclared exchanges, if it is not there. Registry. */
+enum lv_err lv_vhost_make(struct lv_broker *b, struct lv_bytes name) LV_MUST_USE;
+/* While nothing runs yet: with all that is in it. */
+void lv_vhost_forget(struct lv_broker *b, struct lv_bytes name);
+
+/* access.c */
+/* At the end of each turn. */
+void lv_access_turn(struct lv_shard *shard);
+void lv_broker_mail_access(struct lv_shard *shard);
+/* Sends the session away, or ends consumers, if it is not right any more. */
+void lv_session_recheck(struct lv_session *s);
+
+/* login.c */
+void lv_logins_take(struct lv_shard *shard);
+/* Those that nobody will take any more. */
+void lv_logins_drop(struct lv_shard *shard);
+void lv_login_abandon(struct lv_session *s);
+
 /* call.c */
+/* May the session that asks do that, too? false: the call has failed. Any loop while the call is there. */
+bool lv_call_may(struct lv_call *call, enum lv_operation operation, const struct lv_operands *on);
 /* Goes on with `step` on loop `to`: now when that is here. */
 void lv_call_go(struct lv_shard *here, struct lv_call *call, unsigned to,
                 void (*step)(struct lv_shard *, struct lv_call *));
@@ -202,6 +232,9 @@ enum lv_err lv_meta_put_exchange(struct lv_broker *b, const struct lv_vhost *v,
 enum lv_err lv_meta_binding(struct lv_broker *b, const struct lv_vhost *v, bool put,
                             const struct lv_exchange *source, const struct lv_dest *dest,
                             struct lv_bytes key, struct lv_bytes arguments) LV_MUST_USE;
+/* `value` is nothing in a del. LV_EFULL, LV_ENOMEM. */
+enum lv_err lv_meta_access(struct lv_broker *b, bool put, enum lv_access_kind kind,
+                           struct lv_bytes key, struct lv_bytes value) LV_MUST_USE;
 /* lv_router.exchange_gone */
 void lv_meta_exchange_gone(struct lv_router *r, const struct lv_exchange *x);
 /* Writes all of it anew when most of the log is of the past, and lets the older files go. Registry; cheap when not. */

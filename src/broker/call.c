@@ -133,6 +133,18 @@ void lv_call_finish(struct lv_shard *shard, struct lv_call *call)
         lv_session_resume(s);
 }
 
+bool lv_call_may(struct lv_call *call, enum lv_operation operation, const struct lv_operands *on)
+{
+    struct lv_refusal why;
+
+    if (call->session == NULL)
+        return true;
+    if (lv_check_operation(&call->session->pass, NULL, operation, on, &why) == LV_OK)
+        return true;
+    lv_call_fail(call, why.code, "%s", why.text);
+    return false;
+}
+
 char *lv_rs(char *out, size_t cap, const char *kind, struct lv_bytes name,
             const struct lv_vhost *vhost)
 {

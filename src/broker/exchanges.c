@@ -3,13 +3,6 @@
 #include "base/table.h"
 #include "broker/broker_priv.h"
 
-static bool is_default(struct lv_call *call, struct lv_bytes name)
-{
-    if (name.len == 0)
-        lv_call_fail(call, 403, "operation not permitted on the default exchange");
-    return name.len == 0;
-}
-
 /* The answer waits until what was done is stable. */
 static void finish_changed(struct lv_shard *registry, struct lv_call *call)
 {
@@ -41,15 +34,17 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
         .internal = call->internal,
         .arguments = call->arguments,
     };
-    if (lv_bytes_has_prefix(call->name, LV_BYTES_LIT("amq."))) {
-        lv_call_fail(call, 403, "exchange name '%.*s' contains reserved prefix 'amq.*'",
-                     LV_BYTES_FMT(call->name));
-    } else if (lv_table_find(call->arguments, LV_BYTES_LIT("alternate-exchange"), &alternate)) {
+    struct lv_operands on = { .name = call->name };
+    if (lv_call_may(call, LV_OP_EXCHANGE_NEW, &on) &&
+        lv_table_find(call->arguments, LV_BYTES_LIT("alternate-exchange"), &alternate)) {
         spec.has_alternate = alternate.kind == LV_KIND_STRING;
         spec.alternate = alternate.bytes;
         if (!spec.has_alternate)
             lv_call_fail(call, 406, "invalid type '%s' for arg 'alternate-exchange' in %s",
                          lv_value_type_name(&alternate), rs);
+        on.other = spec.alternate;
+        if (spec.has_alternate)
+            (void)lv_call_may(call, LV_OP_EXCHANGE_NEW_ALTERNATE, &on);
     }
     if (call->failure.code == 0) {
         enum lv_err err = lv_meta_put_exchange(registry->broker, call->vhost, &spec);
@@ -69,9 +64,7 @@ void lv_exchange_declare(struct lv_call *call)
     struct lv_shard *shard = call->session->shard;
     char rs[LV_RS_MAX];
 
-    if (is_default(call, call->name)) {
-        lv_call_finish(shard, call);
-    } else if (call->passive) {
+    if (call->passive) {
         if (lv_router_exchange(&call->vhost->router, call->name) == NULL)
             lv_call_fail(call, 404, "no %s",
                          lv_rs(rs, sizeof(rs), "exchange", call->name, call->vhost));
@@ -99,18 +92,7 @@ static void delete_at_registry(struct lv_shard *registry, struct lv_call *call)
 
 void lv_exchange_delete(struct lv_call *call)
 {
-    struct lv_shard *shard = call->session->shard;
-    char rs[LV_RS_MAX];
-
-    if (is_default(call, call->name)) {
-        lv_call_finish(shard, call);
-    } else if (lv_bytes_has_prefix(call->name, LV_BYTES_LIT("amq."))) {
-        lv_call_fail(call, 403, "deletion of system %s not allowed",
-                     lv_rs(rs, sizeof(rs), "exchange", call->name, call->vhost));
-        lv_call_finish(shard, call);
-    } else {
-        lv_call_go(shard, call, LV_REGISTRY_LOOP, delete_at_registry);
-    }
+    lv_call_go(call->session->shard, call, LV_REGISTRY_LOOP, delete_at_registry);
 }
 
 /* ---- bind and unbind ---- */
@@ -218,22 +200,12 @@ static void unbind_at_registry(struct lv_shard *registry, struct lv_call *call)
     finish_changed(registry, call);
 }
 
-static void binding_call(struct lv_call *call, void (*step)(struct lv_shard *, struct lv_call *))
-{
-    struct lv_shard *shard = call->session->shard;
-
-    if (is_default(call, call->name) || (call->to_exchange && is_default(call, call->other)))
-        lv_call_finish(shard, call);
-    else
-        lv_call_go(shard, call, LV_REGISTRY_LOOP, step);
-}
-
 void lv_bind(struct lv_call *call)
 {
-    binding_call(call, bind_at_registry);
+    lv_call_go(call->session->shard, call, LV_REGISTRY_LOOP, bind_at_registry);
 }
 
 void lv_unbind(struct lv_call *call)
 {
-    binding_call(call, unbind_at_registry);
+    lv_call_go(call->session->shard, call, LV_REGISTRY_LOOP, unbind_at_registry);
 }

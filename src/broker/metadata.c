@@ -1,7 +1,6 @@
 /* The topology log: a record for every change of what has a name. A put says how a thing is, a del that it is gone; walking
  * them in order gives what there was. Only what survives a restart is in it: durable exchanges and queues, and bindings
  * between them. Deleting a thing deletes its bindings, in the log as in the router. */
-#include "base/hash.h"
 #include "base/mem.h"
 #include "broker/broker_priv.h"
 #include "os/failpoint.h"
@@ -118,6 +117,20 @@ enum lv_err lv_meta_binding(struct lv_broker *b, const struct lv_vhost *v, bool 
     return source->spec.durable && is_durable(dest) ? append(b, &m) : LV_OK;
 }
 
+enum lv_err lv_meta_access(struct lv_broker *b, bool put, enum lv_access_kind kind,
+                           struct lv_bytes key, struct lv_bytes value)
+{
+    struct lv_meta m = {
+        .kind = LV_META_ACCESS,
+        .is_put = put,
+        .access = (uint8_t)kind,
+        .access_key = key,
+        .access_value = value,
+    };
+
+    return append(b, &m);
+}
+
 /* ---- reading ---- */
 
 static enum lv_err visit_queue(struct lv_broker *b, struct lv_vhost *v, const struct lv_meta *m)
@@ -185,6 +198,29 @@ static enum lv_err visit_binding(struct lv_vhost *v, const struct lv_meta *m)
     return err == LV_ENOMEM ? err : LV_OK;
 }
 
+/* What cannot be read allows nothing to anybody. */
+static enum lv_err visit_access(struct lv_broker *b, const struct lv_meta *m)
+{
+    enum lv_access_kind kind = (enum lv_access_kind)m->access;
+    struct lv_rd names = lv_rd(m->access_key);
+    struct lv_bytes name = lv_rd_short(&names);
+    enum lv_err err = LV_OK;
+
+    if (names.bad || m->access >= LV_ACCESS_KIND_COUNT)
+        return LV_OK;
+    if (!m->is_put) {
+        lv_access_remove(b->access, kind, m->access_key);
+        if (kind == LV_ACCESS_VHOST)
+            lv_vhost_forget(b, name);
+        return LV_OK;
+    }
+    if (kind == LV_ACCESS_VHOST)
+        err = lv_vhost_make(b, name);
+    if (err == LV_OK)
+        err = lv_access_put(b->access, kind, m->access_key, m->access_value);
+    return err == LV_ENOMEM ? err : LV_OK;
+}
+
 enum lv_err lv_meta_visit(void *broker, uint8_t type, lv_lsn lsn, struct lv_bytes payload)
 {
     struct lv_broker *b = broker;
@@ -197,7 +233,9 @@ enum lv_err lv_meta_visit(void *broker, uint8_t type, lv_lsn lsn, struct lv_byte
         b->next_queue_id = LV_MAX(b->next_queue_id, m.id);
         return LV_OK;
     }
-    struct lv_vhost *v = (struct lv_vhost *)lv_ptrmap_get(&b->vhosts, m.vhost, lv_hash(m.vhost, 0));
+    if (m.kind == LV_META_ACCESS)
+        return visit_access(b, &m);
+    struct lv_vhost *v = lv_vhost_find(b, m.vhost);
     if (v == NULL)
         return LV_OK;
     if (m.kind == LV_META_QUEUE)
@@ -239,10 +277,37 @@ static enum lv_err snapshot_vhost(struct lv_broker *b, struct lv_vhost *v)
     return err == LV_OK ? snapshot_bindings(b, v) : err;
 }
 
+#define X(NAME, name)                                                                  \
+    static enum lv_err snapshot_of_##name(struct lv_broker *b)                            \
+    {                                                                                  \
+        uint8_t key[LV_ACCESS_KEY_BYTES_MAX], value[LV_ACCESS_VALUE_BYTES_MAX];        \
+        const struct lv_##name##_record *r;                                            \
+        enum lv_err err = LV_OK;                                                       \
+        size_t pos = 0;                                                                \
+        while (err == LV_OK &&                                                         \
+               (r = lv_access_next(b->access, LV_ACCESS_##NAME, &pos)) != NULL) {      \
+            struct lv_wr k = lv_wr(key, sizeof(key)), v = lv_wr(value, sizeof(value)); \
+            lv_##name##_key(&k, r);                                                    \
+            lv_##name##_value(&v, r);                                                  \
+            err = lv_meta_access(b, true, LV_ACCESS_##NAME, lv_bytes(key, k.used),     \
+                                 lv_bytes(value, v.used));                             \
+        }                                                                              \
+        return err;                                                                    \
+    }
+LV_ACCESS_KINDS(X)
+#undef X
+
 static enum lv_err snapshot(struct lv_broker *b)
 {
     struct lv_ptrmap_entry *e;
     enum lv_err err = put_counter(b);
+
+    /* Virtual hosts come before what is in them. */
+#define X(NAME, name) \
+    if (err == LV_OK) \
+        err = snapshot_of_##name(b);
+    LV_ACCESS_KINDS(X)
+#undef X
     size_t pos = 0;
 
     while (err == LV_OK && (e = lv_ptrmap_next(&b->vhosts, &pos)) != NULL)

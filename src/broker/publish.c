@@ -41,13 +41,38 @@ static enum lv_err memo_take(struct lv_session *s, struct lv_route_memo *memo,
     return LV_OK;
 }
 
+/* Routing keys are asked for where the exchange is a topic one. */
+static bool may_use_keys(struct lv_session *s, struct lv_route_memo *memo,
+                         const struct lv_route_query *query, struct lv_refusal *why)
+{
+    struct lv_operands on = {
+        .name = memo->exchange->spec.name,
+        .key = query->key,
+        .more_keys = query->more_keys,
+        .more_count = query->more_count,
+        .is_topic = true,
+    };
+
+    return memo->exchange->spec.type != LV_EXCHANGE_TOPIC ||
+           lv_check_operation(&s->pass, memo->checks, LV_OP_BASIC_PUBLISH_ROUTED, &on, why) ==
+               LV_OK;
+}
+
 static enum lv_err route_slow(struct lv_session *s, struct lv_route_memo *memo,
                               struct lv_bytes exchange, const struct lv_route_query *query,
-                              uint64_t version)
+                              uint64_t version, struct lv_refusal *why)
 {
     const struct lv_router *router = &s->vhost->router;
     struct lv_route *rt = &s->shard->route;
+    uint64_t permissions = lv_access_version(s->broker->access);
+    bool is_allowed = memo->allowed == permissions && memo_is_exchange(memo, exchange);
 
+    why->code = 0;
+    memo->allowed = 0;
+    if (!is_allowed &&
+        lv_check_operation(&s->pass, memo->checks, LV_OP_BASIC_PUBLISH,
+                           &(struct lv_operands){ .name = exchange }, why) != LV_OK)
+        return LV_EREFUSED;
     if (memo->version != version || !memo_is_exchange(memo, exchange)) {
         struct lv_exchange *x = lv_router_exchange(router, exchange);
         memo->version = 0;
@@ -60,6 +85,8 @@ static enum lv_err route_slow(struct lv_session *s, struct lv_route_memo *memo,
         memcpy(memo->text, exchange.ptr, exchange.len);
     }
     memo->has_key = false;
+    if (!may_use_keys(s, memo, query, why))
+        return LV_EREFUSED;
     enum lv_err err = lv_route(router, memo->exchange, query, rt);
     if (err == LV_OK)
         err = memo_take(s, memo, rt);
@@ -68,6 +95,7 @@ static enum lv_err route_slow(struct lv_session *s, struct lv_route_memo *memo,
         return err;
     }
     memo->version = version;
+    memo->allowed = permissions;
     if (query->more_count == 0 && !rt->used_headers) {
         memo->key_len = (uint16_t)query->key.len;
         memcpy(memo->text + memo->exchange_len, query->key.ptr, query->key.len);
@@ -79,11 +107,12 @@ static enum lv_err route_slow(struct lv_session *s, struct lv_route_memo *memo,
 enum lv_err lv_session_route(struct lv_session *s, struct lv_route_memo *memo,
                              struct lv_bytes exchange, struct lv_bytes key,
                              const struct lv_bytes *more_keys, size_t more_count,
-                             struct lv_bytes headers)
+                             struct lv_bytes headers, struct lv_refusal *why)
 {
     uint64_t version = atomic_load_explicit(&s->vhost->router.version, memory_order_acquire);
 
-    if (LV_LIKELY(memo->version == version && more_count == 0 && memo_is_exchange(memo, exchange) &&
+    if (LV_LIKELY(memo->version == version &&
+                  memo->allowed == lv_access_version(s->broker->access) && more_count == 0 && memo_is_exchange(memo, exchange) &&
                   memo_is_key(memo, key)))
         return LV_OK;
 
@@ -93,7 +122,7 @@ enum lv_err lv_session_route(struct lv_session *s, struct lv_route_memo *memo,
         .more_count = more_count,
         .headers = headers,
     };
-    return route_slow(s, memo, exchange, &query, version);
+    return route_slow(s, memo, exchange, &query, version, why);
 }
 
 enum lv_err lv_session_find_exchange(const struct lv_session *s, struct lv_bytes exchange)
@@ -101,6 +130,13 @@ enum lv_err lv_session_find_exchange(const struct lv_session *s, struct lv_bytes
     const struct lv_exchange *x = lv_router_exchange(&s->vhost->router, exchange);
 
     return x == NULL ? LV_ENOTFOUND : x->spec.internal ? LV_EREFUSED : LV_OK;
+}
+
+bool lv_session_is_topic(const struct lv_session *s, struct lv_bytes exchange)
+{
+    const struct lv_exchange *x = lv_router_exchange(&s->vhost->router, exchange);
+
+    return x != NULL && x->spec.type == LV_EXCHANGE_TOPIC;
 }
 
 /* A publisher whose messages all go to one other loop had better live there. */

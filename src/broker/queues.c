@@ -6,6 +6,7 @@
  * any more. A queue ends first at home, then in the directory; in between other loops may still find its entry, but
  * the handle is dead and its messages are dropped, as if they had come just before the deletion. */
 #include "base/mem.h"
+#include "base/table.h"
 #include "broker/broker_priv.h"
 #include "broker/names.h"
 
@@ -234,7 +235,16 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
     struct lv_queue_entry *entry = call->entry;
     bool exists = lv_router_queue(&call->vhost->router, call->name) != NULL;
     enum lv_err err = LV_EEXISTS;
+    struct lv_refusal why;
 
+    if (!exists && call->session != NULL &&
+        lv_pass_may_add_queue(&call->session->pass, call->name,
+                              call->vhost->router.queues.count, &why) != LV_OK) {
+        entry_free(entry);
+        lv_call_fail(call, why.code, "%s", why.text);
+        lv_call_finish(registry, call);
+        return;
+    }
     entry->id = ++b->next_queue_id;
     if (!exists)
         err = lv_meta_put_queue(b, call->vhost, entry);
@@ -282,16 +292,31 @@ static void declare_count(struct lv_shard *shard, struct lv_call *call)
 }
 
 /* amq.gen- and 22 characters of base64url of 16 random bytes, as RabbitMQ makes them. */
-static void make_name(struct lv_call *call)
+void lv_call_make_name(struct lv_call *call)
 {
     memcpy(call->name_buf, "amq.gen-", 8);
     lv_random_name(call->name_buf + 8);
     call->name = lv_bytes(call->name_buf, 8 + LV_RANDOM_NAME_LEN);
 }
 
+/* RabbitMQ asks for the dead letter exchange of a new queue before it looks at the other arguments. */
+static void check_dead_letter(struct lv_call *call)
+{
+    struct lv_operands on = { .name = call->name };
+    struct lv_value v;
+
+    if (!lv_table_find(call->arguments, LV_BYTES_LIT("x-dead-letter-exchange"), &v) ||
+        v.kind != LV_KIND_STRING)
+        return;
+    on.other = v.bytes;
+    (void)lv_call_may(call, LV_OP_QUEUE_NEW_DEAD_LETTER, &on);
+}
+
 static void declare_new(struct lv_shard *shard, struct lv_call *call)
 {
-    lv_check_queue_arguments(call);
+    check_dead_letter(call);
+    if (call->failure.code == 0)
+        lv_check_queue_arguments(call);
     if (call->failure.code == 0) {
         if (!can_leave(shard, call))
             return;
@@ -335,14 +360,6 @@ void lv_queue_declare(struct lv_call *call)
 {
     struct lv_shard *shard = call->session->shard;
 
-    if (!call->passive && lv_bytes_has_prefix(call->name, LV_BYTES_LIT("amq."))) {
-        lv_call_fail(call, 403, "queue name '%.*s' contains reserved prefix 'amq.*'",
-                     LV_BYTES_FMT(call->name));
-        lv_call_finish(shard, call);
-        return;
-    }
-    if (call->name.len == 0 && !call->passive)
-        make_name(call);
     declare(shard, call);
 }
 

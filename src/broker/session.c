@@ -1,5 +1,4 @@
 /* A session's life: entering, moving to another loop, ending. */
-#include "base/hash.h"
 #include "base/mem.h"
 #include "broker/broker_priv.h"
 
@@ -28,15 +27,11 @@ enum lv_err lv_session_open(struct lv_session *s, struct lv_shard *shard, int fd
     return LV_OK;
 }
 
-bool lv_session_enter(struct lv_session *s, struct lv_bytes vhost)
-{
-    s->vhost = (struct lv_vhost *)lv_ptrmap_get(&s->broker->vhosts, vhost, lv_hash(vhost, 0));
-    return s->vhost != NULL;
-}
-
 void lv_session_resume(struct lv_session *s)
 {
-    if (s->call == NULL && !s->is_moving && !s->is_blocked && !s->is_dying)
+    if (LV_UNLIKELY(s->is_recheck_due) && s->call == NULL)
+        lv_session_recheck(s);
+    if (s->call == NULL && s->login == NULL && !s->is_moving && !s->is_blocked && !s->is_dying)
         lv_conn_resume(&s->conn);
 }
 
@@ -117,6 +112,7 @@ void lv_session_end(struct lv_session *s)
     s->is_dying = true;
     if (s->call != NULL)
         return; /* lv_call_finish comes back here */
+    lv_login_abandon(s);
     s->ops->leave(s);
     if (!lv_session_drop_exclusive(s, NULL))
         return;
@@ -127,6 +123,7 @@ void lv_session_end(struct lv_session *s)
     atomic_fetch_sub(&shard->session_count, 1);
     lv_mem_free(s->exclusive, LV_TAG_CONN);
     s->exclusive = NULL;
+    lv_pass_fini(&s->pass);
     s->ops->gone(s);
 }
 
@@ -207,6 +204,7 @@ void lv_session_adopt(struct lv_shard *shard, struct lv_session *s, bool is_awai
         return;
     }
     s->ops->moved(s);
+    lv_session_recheck(s); /* a change may have missed it on the way */
     if (is_awaiting) /* maybe it is stable by now */
         s->ops->stable(s);
     if (s->is_blocked && shard->alarms == 0) { /* the alarm ended while it was on its way */

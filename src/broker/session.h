@@ -13,6 +13,9 @@
 #include "engine/queue.h"
 #include "loop/conn.h"
 #include "route/route.h"
+#include "security/check.h"
+#include "security/sasl.h"
+#include "security/verify.h"
 #include "store/wal.h"
 
 struct lv_broker;
@@ -23,6 +26,7 @@ struct lv_session;
 struct lv_sub;
 struct lv_call;
 struct lv_queue_entry;
+struct lv_login_try;
 
 #define LV_FAILURE_TEXT_MAX 512
 
@@ -45,6 +49,10 @@ struct lv_session_ops {
     bool (*reply)(struct lv_session *s, uint64_t consumer, struct lv_msg *msg);
     /* The broker wants the connection closed with this reply (shutdown, operator). */
     void (*shut)(struct lv_session *s, uint16_t code, const char *text);
+    /* How lv_session_login ended; with LV_LOGIN_OK the session has its pass. */
+    void (*logged_in)(struct lv_session *s, enum lv_login login);
+    /* Permissions changed: consumers of queues that may not be read any more end. */
+    void (*recheck)(struct lv_session *s);
     /* May it be moved to another loop now, and: it is on another loop now. */
     bool (*can_move)(const struct lv_session *s);
     void (*moved)(struct lv_session *s);
@@ -63,6 +71,8 @@ struct lv_session {
     struct lv_shard *shard;
     struct lv_vhost *vhost; /* NULL until opened */
     struct lv_call *call;   /* the one that is away, or NULL */
+    struct lv_pass pass;    /* zeroed until the login: may nothing */
+    struct lv_login_try *login; /* the one under way, or NULL */
     struct lv_task mover;
     struct lv_link awaiting; /* in shard->awaiting */
     lv_handle self;
@@ -74,6 +84,7 @@ struct lv_session {
     uint32_t away_streak;     /* publishes in a row that went to one other loop */
     uint8_t away_loop, move_to;
     bool is_moving, is_dying;
+    bool is_recheck_due; /* permissions changed while a call was away */
     bool is_blocked; /* publishes while there is an alarm: not read */
 };
 
@@ -94,8 +105,16 @@ bool lv_session_drop_exclusive(struct lv_session *s,
 bool lv_session_follow(struct lv_session *s, unsigned loop);
 /* Home loop of a queue, or the session's own when it has none yet, or there is none of that name. */
 unsigned lv_session_queue_loop(const struct lv_session *s, struct lv_bytes queue);
-/* Picks the virtual host; false when there is none of that name. */
-bool lv_session_enter(struct lv_session *s, struct lv_bytes vhost);
+
+/* ---- coming in ---- */
+/* Is the claim true? ops->logged_in hears it, now or later; input is paused meanwhile. One at a time. */
+void lv_session_login(struct lv_session *s, const struct lv_claim *claim);
+/* After the login: into the virtual host. LV_EREFUSED: `why` is RabbitMQ's 530; LV_ENOMEM. From here on a verb is only
+ * called for what lv_check_operation allows to s->pass; what is made anew the verb asks for itself. */
+enum lv_err lv_session_enter(struct lv_session *s, struct lv_bytes vhost,
+                             struct lv_refusal *why) LV_MUST_USE;
+/* Is there a topic exchange of that name? Its keys are to be checked too. */
+bool lv_session_is_topic(const struct lv_session *s, struct lv_bytes exchange);
 
 /* ---- calls ---- */
 struct lv_call {
@@ -148,6 +167,8 @@ struct lv_call *lv_call_new(struct lv_session *s,
 /* Fails the call with a RabbitMQ-worded reason; the first failure stays. */
 void lv_call_fail(struct lv_call *call, uint16_t code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Gives a queue.declare without a name one: amq.gen-... */
+void lv_call_make_name(struct lv_call *call);
 /* Frees a call that was never started. */
 void lv_call_drop(struct lv_call *call);
 /* Ends the call where it stands: back to its origin, `done`, freed. */
@@ -156,7 +177,7 @@ void lv_call_finish(struct lv_shard *shard, struct lv_call *call);
 /* The verbs. Each takes the call; the answer comes to call->done, maybe before the function returns. In the
  * comments: arguments -> results. */
 void lv_queue_declare(
-    struct lv_call *call); /* name (empty: made by server) flags arguments -> name queue messages consumers */
+    struct lv_call *call); /* name flags arguments -> name queue messages consumers */
 void lv_queue_delete(struct lv_call *call);     /* name if_unused if_empty -> messages */
 void lv_queue_purge_call(struct lv_call *call); /* name -> messages */
 void lv_exchange_declare(struct lv_call *call); /* name type flags arguments (alternate-exchange) */
@@ -219,7 +240,9 @@ void lv_sub_settle(struct lv_sub *sub, const uint32_t *slots, size_t n, enum lv_
 /* Where the last message of this publisher went; the next one with the same exchange and key goes there again
  * while the topology stands. Zeroed is empty. */
 struct lv_route_memo {
-    uint64_t version;             /* of the router, 0: nothing remembered */
+    struct lv_check_cache *checks; /* borrowed, may be NULL; the owner's to set */
+    uint64_t allowed; /* version of the permissions that allowed exchange and key; 0: none did */
+    uint64_t version; /* of the router, 0: nothing remembered */
     struct lv_exchange *exchange; /* valid at that version */
     lv_handle *queues;
     uint32_t count, cap;
@@ -229,12 +252,12 @@ struct lv_route_memo {
 };
 
 void lv_route_memo_fini(struct lv_route_memo *memo);
-/* Where a message goes: memo->queues[0..count). LV_ENOTFOUND: no such exchange; LV_EREFUSED: internal one;
- * LV_ENOMEM. `more_keys` and `headers` may be empty; `headers` only matters for headers exchanges. */
+/* Where a message goes: memo->queues[0..count). LV_ENOTFOUND: no such exchange; LV_EREFUSED: `why` has the refusal, or code
+ * 0 for an internal exchange; LV_ENOMEM. `why` is not touched on the straight road. `more_keys` and `headers` may be empty; `headers` only matters for headers exchanges. */
 enum lv_err lv_session_route(struct lv_session *s, struct lv_route_memo *memo,
                              struct lv_bytes exchange, struct lv_bytes key,
                              const struct lv_bytes *more_keys, size_t more_count,
-                             struct lv_bytes headers) LV_MUST_USE;
+                             struct lv_bytes headers, struct lv_refusal *why) LV_MUST_USE;
 /* Can this exchange be published to? LV_ENOTFOUND, LV_EREFUSED (internal). */
 enum lv_err lv_session_find_exchange(const struct lv_session *s,
                                      struct lv_bytes exchange) LV_MUST_USE;

@@ -159,3 +159,20 @@ bool lv_conn_peer_is_loopback(const struct lv_conn *c)
 {
     return c->io != NULL && lv_addr_peer_is_loopback(c->io->fd);
 }
+
+size_t lv_conn_peer_ip(const struct lv_conn *c, uint8_t out[16])
+{
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof(addr);
+
+    if (c->io == NULL || getpeername(c->io->fd, (struct sockaddr *)&addr, &len) != 0)
+        return 0;
+    if (addr.ss_family == AF_INET) {
+        memcpy(out, &((const struct sockaddr_in *)&addr)->sin_addr, 4);
+        return 4;
+    }
+    if (addr.ss_family != AF_INET6)
+        return 0;
+    memcpy(out, &((const struct sockaddr_in6 *)&addr)->sin6_addr, 16);
+    return 16;
+}

@@ -96,6 +96,8 @@ void lv_conn_peer(const struct lv_conn *c, char out[LV_ADDR_MAX]);
 void lv_conn_local(const struct lv_conn *c, char out[LV_ADDR_MAX]);
 /* Is the peer's address a loopback one (127.0.0.0/8, ::1, mapped, Unix socket)? */
 bool lv_conn_peer_is_loopback(const struct lv_conn *c);
+/* The peer's address in network order: 4 bytes, 16, or 0 for none. */
+size_t lv_conn_peer_ip(const struct lv_conn *c, uint8_t out[16]);
 
 /* ---- listening ---- */
 struct lv_listener;

@@ -149,6 +149,11 @@ const struct lv_sasl_mechanism *lv_sasl_find(const struct lv_sasl_context *ctx, 
     return NULL;
 }
 
+struct lv_bytes lv_sasl_name(const struct lv_sasl_mechanism *m)
+{
+    return m->name;
+}
+
 enum lv_err lv_sasl_step(const struct lv_sasl_mechanism *m, const struct lv_sasl_context *ctx,
                          struct lv_bytes response, struct lv_claim *claim,
                          struct lv_bytes *challenge)

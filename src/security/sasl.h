@@ -47,6 +47,7 @@ size_t lv_sasl_offer(const struct lv_sasl_context *ctx, char *out, size_t cap);
 /* The mechanism that a client chose. NULL: none of those that are offered. */
 const struct lv_sasl_mechanism *lv_sasl_find(const struct lv_sasl_context *ctx,
                                              struct lv_bytes name);
+struct lv_bytes lv_sasl_name(const struct lv_sasl_mechanism *m);
 /* LV_OK: `claim` is filled in. LV_EMORE: send `challenge`, and come again with the answer. LV_ESYNTAX: the response says
  * nothing; LV_ENOTFOUND, LV_EINVAL: as lv_sasl_amqplain. */
 enum lv_err lv_sasl_step(const struct lv_sasl_mechanism *m, const struct lv_sasl_context *ctx,

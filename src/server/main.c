@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "base/hash.h"
+#include "broker/access.h"
 #include "broker/broker.h"
 #include "config/config.h"
 #include "loop/conn.h"
@@ -16,7 +17,6 @@
 #include "os/log.h"
 #include "os/os.h"
 #include "proto/amqp091/amqp091.h"
-#include "security/security.h"
 #include "server/tls.h"
 
 #define LISTENERS_MAX 16u
@@ -30,7 +30,6 @@ struct server {
     const struct lv_settings *settings;
     struct lv_config *config;
     struct lv_config_sources sources;
-    struct lv_users users;
     struct lv_broker *broker;
     struct lv_loops *loops;
     struct lv_tls *tls; /* NULL: no listener with TLS */
@@ -379,6 +378,17 @@ static int open_tls(void)
     return EX_OK;
 }
 
+/* Who may log in. */
+static int begin(void)
+{
+    enum lv_err err = lv_broker_begin(server.broker);
+
+    if (err == LV_EINVAL)
+        return fail("start", "the first user or virtual host cannot be as default_user, default_pass, "
+                             "default_vhost, default_permissions, default_users say", EX_CONFIG);
+    return err == LV_OK ? EX_OK : fail("start", lv_err_text(err), EX_OSERR);
+}
+
 static int boot(void)
 {
     struct lv_loops_config config = { .count = server.settings->loops };
@@ -387,11 +397,9 @@ static int boot(void)
 
     if (!set_log(error, sizeof(error)))
         return fail("start", error, EX_CANTCREAT);
-    if (lv_os_random(&seed, sizeof(seed)) != LV_OK ||
-        lv_users_init(&server.users, server.settings) != LV_OK)
+    if (lv_os_random(&seed, sizeof(seed)) != LV_OK)
         return fail("no randomness", strerror(errno), EX_OSERR);
     lv_hash_seed(seed);
-    lv_amqp_init(&server.users);
     if (lv_broker_new(server.settings, &server.broker) != LV_OK)
         return fail("start", "out of memory", EX_OSERR);
     lv_broker_hook(server.broker, &config);
@@ -403,6 +411,8 @@ static int boot(void)
     int code = open_tls();
     if (code == EX_OK)
         code = recover();
+    if (code == EX_OK)
+        code = begin();
     if (code != EX_OK)
         return code;
     lv_log(STARTING, lv_log_str(LV_VERSION), lv_log_u64((uint64_t)getpid()),

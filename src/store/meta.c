@@ -6,7 +6,8 @@ enum { FLAG_AUTO_DELETE = 1, FLAG_INTERNAL = 2, FLAG_ALTERNATE = 4 };
 
 size_t lv_meta_bytes_max(const struct lv_meta *m)
 {
-    return NAMES_MAX + 16 + m->type.len + m->alternate.len + m->arguments.len;
+    return NAMES_MAX + 16 + m->type.len + m->alternate.len + m->arguments.len + m->access_key.len +
+           m->access_value.len;
 }
 
 /* ---- writing ---- */
@@ -43,11 +44,23 @@ static void write_binding(struct lv_wr *w, const struct lv_meta *m)
     lv_wr_long(w, m->arguments);
 }
 
+static void write_access(struct lv_wr *w, const struct lv_meta *m)
+{
+    lv_wr_u8(w, m->access);
+    lv_wr_long(w, m->access_key);
+    if (m->is_put)
+        lv_wr_long(w, m->access_value);
+}
+
 void lv_meta_write(struct lv_wr *w, const struct lv_meta *m)
 {
     lv_wr_u8(w, (uint8_t)m->kind);
     if (m->kind == LV_META_COUNTER) {
         lv_wr_u64(w, m->id);
+        return;
+    }
+    if (m->kind == LV_META_ACCESS) {
+        write_access(w, m);
         return;
     }
     lv_wr_short(w, m->vhost);
@@ -87,11 +100,19 @@ bool lv_meta_parse(uint8_t type, struct lv_bytes payload, struct lv_meta *out)
         return false;
     *out = (struct lv_meta){ .is_put = type == LV_REC_META_PUT };
     out->kind = lv_rd_u8(&rd);
-    if (out->kind < LV_META_QUEUE || out->kind > LV_META_COUNTER)
+    if (out->kind < LV_META_QUEUE || out->kind > LV_META_ACCESS)
         return false;
     if (out->kind == LV_META_COUNTER) {
         out->identity = lv_bytes(payload.ptr, 1);
         out->id = lv_rd_u64(&rd);
+        return !rd.bad;
+    }
+    if (out->kind == LV_META_ACCESS) {
+        out->access = lv_rd_u8(&rd);
+        out->access_key = lv_rd_long(&rd);
+        out->identity = lv_bytes(payload.ptr, payload.len - lv_rd_left(&rd));
+        if (out->is_put)
+            out->access_value = lv_rd_long(&rd);
         return !rd.bad;
     }
     out->vhost = lv_rd_short(&rd);

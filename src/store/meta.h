@@ -13,6 +13,7 @@ enum lv_meta_kind {
     LV_META_EXCHANGE = 2,
     LV_META_BINDING = 3,
     LV_META_COUNTER = 4, /* the next queue id */
+    LV_META_ACCESS = 5,  /* of access control: what is in it security/record.h says */
 };
 
 struct lv_meta {
@@ -28,6 +29,8 @@ struct lv_meta {
     bool is_internal, has_alternate;
     struct lv_bytes source, key; /* binding */
     bool is_to_exchange;
+    uint8_t access; /* access: which kind of record */
+    struct lv_bytes access_key, access_value;
     struct lv_bytes identity; /* when read: bytes that only records of the same thing begin with */
 };
 

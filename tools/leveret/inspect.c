@@ -59,13 +59,32 @@ static const char *type_name(bool is_topology, uint8_t type)
     return i < LV_ARRAY_LEN(messages) ? messages[i] : "unknown";
 }
 
+static void put_access(FILE *out, const struct lv_meta *m)
+{
+    static const char *const records[] = { "vhost", "user", "permission", "topic permission" };
+    struct lv_rd names = lv_rd(m->access_key);
+
+    fprintf(out, ", \"record\": \"%s\", \"names\": [",
+            m->access < LV_ARRAY_LEN(records) ? records[m->access] : "unknown");
+    for (const char *between = ""; lv_rd_left(&names) != 0 && !names.bad; between = ", ") {
+        fputs(between, out);
+        lv_json_string(out, lv_rd_short(&names));
+    }
+    putc(']', out);
+}
+
 static void put_meta(FILE *out, const struct lv_meta *m)
 {
-    static const char *const kinds[] = { "", "queue", "exchange", "binding", "counter" };
+    static const char *const kinds[] = { "", "queue", "exchange", "binding", "counter",
+                                         "access" };
 
     fprintf(out, ", \"kind\": \"%s\"", kinds[m->kind]);
     if (m->kind == LV_META_COUNTER || (m->kind == LV_META_QUEUE && m->is_put))
         fprintf(out, ", \"id\": %" PRIu64, m->id);
+    if (m->kind == LV_META_ACCESS) { /* no value: hashes of passwords are in it */
+        put_access(out, m);
+        return;
+    }
     if (m->kind == LV_META_COUNTER)
         return;
     fputs(", \"vhost\": ", out);

@@ -7,10 +7,7 @@
 
 struct lv_shard;
 struct lv_tls;
-struct lv_users;
 
-/* Who may log in; borrowed for the life of the process. Once, before the first connection. */
-void lv_amqp_init(const struct lv_users *users);
 /* Serves a freshly accepted socket on this shard's loop. Takes `fd`. (lv_accept_fn) */
 void lv_amqp_accept(struct lv_shard *shard, int fd);
 /* What lv_amqp_accept_tls shows to clients; borrowed for the life of the process. Before the first such socket. */

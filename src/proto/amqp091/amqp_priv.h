@@ -19,7 +19,8 @@
 
 enum lv_amqp_conn_state {
     LV_AMQP_HELLO,    /* the 8 bytes of the protocol header are awaited */
-    LV_AMQP_STARTING, /* start sent: start-ok */
+    LV_AMQP_STARTING, /* start sent: start-ok, and then whether the login is true */
+    LV_AMQP_SECURING, /* secure sent: secure-ok */
     LV_AMQP_TUNING,   /* tune sent: tune-ok */
     LV_AMQP_OPENING,  /* open */
     LV_AMQP_RUNNING,
@@ -56,7 +57,8 @@ struct lv_amqp_conn {
     uint8_t heartbeat_ticks, heartbeats_missed;
     bool sent_heartbeat;
     uint64_t heard, said; /* conn.bytes_in, bytes_out at the last heartbeat check */
-    struct lv_bytes user; /* own memory */
+    const struct lv_sasl_mechanism *mechanism; /* chosen by start-ok */
+    struct lv_bytes user; /* as claimed until the login is true; own memory */
     struct lv_bytes name; /* "PEER -> LOCAL", as RabbitMQ names connections; own memory, empty without */
 };
 
@@ -97,7 +99,8 @@ struct lv_amqp_sub {
     uint32_t refs;       /* the consumer itself and its entries in ch->unacked */
     bool is_get;
     uint8_t tag_len;
-    uint8_t head[]; /* the beginning of each deliver frame: frame head, method, consumer tag */
+    uint8_t queue_len;
+    uint8_t head[]; /* the beginning of each deliver frame: frame head, method, consumer tag; the queue's name */
 };
 #define LV_AMQP_DELIVER_HEAD (LV_AMQP_FRAME_HEAD + 4u + 1u) /* before the consumer tag's text */
 
@@ -121,6 +124,12 @@ struct lv_amqp_lack {
     lv_lsn end;
     uint32_t count; /* LV_AMQP_NACKED: refused */
 };
+
+/* The queue it consumes. */
+static inline struct lv_bytes lv_amqp_sub_queue(const struct lv_amqp_sub *sub)
+{
+    return lv_bytes(sub->head + LV_AMQP_DELIVER_HEAD + sub->tag_len, sub->queue_len);
+}
 
 /* Publisher confirms: 1..done-1 are decided; from `done` on, what each still lacks. */
 struct lv_amqp_confirms {
@@ -155,6 +164,7 @@ struct lv_amqp_chan {
     bool is_committing;  /* the commit is away: what is in it is not ours meanwhile */
     struct lv_link held; /* deliveries from other loops that the channel-wide limit holds back */
     struct lv_amqp_reply *reply; /* direct reply-to consumer, or NULL */
+    struct lv_check_cache *checks; /* what was allowed lately, or NULL */
     uint8_t *last_queue;         /* length and name of the most recently declared queue, or NULL */
 };
 
@@ -184,9 +194,9 @@ struct lv_amqp_chan *lv_amqp_chan_find(struct lv_amqp_conn *ac, uint16_t number)
 void lv_amqp_at_turn_end(struct lv_amqp_conn *ac);
 
 /* ---- handshake.c ---- */
-extern const struct lv_users *lv_amqp_users;
 /* The protocol header; bytes consumed, 0: more are needed. */
 size_t lv_amqp_hello(struct lv_amqp_conn *ac, struct lv_bytes in);
+void lv_amqp_logged_in(struct lv_session *s, enum lv_login login);
 /* A method of class connection. */
 void lv_amqp_connection_method(struct lv_amqp_conn *ac, uint32_t method, struct lv_bytes args);
 
@@ -218,6 +228,14 @@ void lv_amqp_chan_leave(struct lv_amqp_chan *ch);
 void lv_amqp_chan_free(struct lv_amqp_chan *ch);
 /* Handles one method of an open channel. false: not now; the frame must come again. */
 bool lv_amqp_chan_method(struct lv_amqp_chan *ch, uint32_t method, struct lv_bytes args) LV_MUST_USE;
+/* May this user do that? false: the channel was closed with the refusal. */
+bool lv_amqp_may(struct lv_amqp_chan *ch, enum lv_operation operation,
+                 const struct lv_operands *on) LV_MUST_USE;
+/* The same, of one name. */
+bool lv_amqp_may_name(struct lv_amqp_chan *ch, enum lv_operation operation,
+                      struct lv_bytes name) LV_MUST_USE;
+/* Where answers are remembered; NULL without memory. */
+struct lv_check_cache *lv_amqp_checks(struct lv_amqp_chan *ch);
 /* A call for `ch` whose answer goes to `done`, which finds the channel with lv_amqp_call_chan. NULL: closed for want of memory. */
 struct lv_call *lv_amqp_call(struct lv_amqp_chan *ch, bool no_wait,
                              void (*done)(struct lv_session *, struct lv_call *));
@@ -276,10 +294,12 @@ void lv_amqp_get(struct lv_amqp_chan *ch, const struct lv_amqp_basic_get *m);
 void lv_amqp_qos(struct lv_amqp_chan *ch, const struct lv_amqp_basic_qos *m);
 enum lv_sink_answer lv_amqp_deliver(struct lv_sub *sub, const struct lv_delivery *d);
 void lv_amqp_cancelled(struct lv_sub *sub);
+/* Permissions changed: consumers whose queue may not be read any more end. */
+void lv_amqp_recheck(struct lv_session *s);
 /* Room in the output again, or under the channel-wide limit: consumers go on. */
 void lv_amqp_chan_resume(struct lv_amqp_chan *ch);
 struct lv_amqp_sub *lv_amqp_sub_new(struct lv_amqp_chan *ch, struct lv_bytes tag,
-                                    bool is_get) LV_MUST_USE;
+                                    struct lv_bytes queue, bool is_get) LV_MUST_USE;
 void lv_amqp_sub_unref(struct lv_amqp_sub *sub);
 struct lv_amqp_sub *lv_amqp_consumer_find(struct lv_amqp_chan *ch, struct lv_bytes tag);
 void lv_amqp_held_drop(struct lv_amqp_chan *ch);

@@ -25,6 +25,7 @@ void lv_amqp_chan_open(struct lv_amqp_conn *ac, uint16_t number)
 {
     static _Thread_local uint8_t epochs;
     struct lv_amqp_chan *ch = NULL;
+    struct lv_refusal why;
 
     if (ac->chan_count >= ac->channel_max) { /* RabbitMQ counts channels, and takes any number */
         lv_amqp_conn_error(
@@ -32,7 +33,12 @@ void lv_amqp_chan_open(struct lv_amqp_conn *ac, uint16_t number)
             ac->chan_count, ac->channel_max);
         return;
     }
+    if (lv_pass_open_channel(&ac->s.pass, &why) != LV_OK) {
+        lv_amqp_conn_error(ac, why.code, LV_AMQP_CHANNEL_OPEN, "%s", why.text);
+        return;
+    }
     if (!reserve_number(ac, number) || (ch = lv_mem_zalloc(sizeof(*ch), LV_TAG_CHANNEL)) == NULL) {
+        lv_pass_close_channel(&ac->s.pass);
         lv_amqp_conn_error(ac, 541, LV_AMQP_CHANNEL_OPEN, "out of memory");
         return;
     }
@@ -80,7 +86,36 @@ void lv_amqp_chan_free(struct lv_amqp_chan *ch)
         ac->last = NULL;
     lv_mem_free(ch->unacked.ring, LV_TAG_CHANNEL);
     lv_mem_free(ch->last_queue, LV_TAG_CHANNEL);
+    if (ch->checks != NULL)
+        lv_check_cache_fini(ch->checks);
+    lv_mem_free(ch->checks, LV_TAG_CHANNEL);
     lv_mem_free(ch, LV_TAG_CHANNEL);
+    lv_pass_close_channel(&ac->s.pass);
+}
+
+/* ---- permission ---- */
+
+struct lv_check_cache *lv_amqp_checks(struct lv_amqp_chan *ch)
+{
+    if (LV_UNLIKELY(ch->checks == NULL))
+        ch->checks = lv_mem_zalloc(sizeof(*ch->checks), LV_TAG_CHANNEL);
+    return ch->checks;
+}
+
+bool lv_amqp_may(struct lv_amqp_chan *ch, enum lv_operation operation, const struct lv_operands *on)
+{
+    struct lv_refusal why;
+
+    if (LV_LIKELY(lv_check_operation(&ch->conn->s.pass, lv_amqp_checks(ch), operation, on, &why) ==
+                  LV_OK))
+        return true;
+    lv_amqp_error(ch, why.code, "%s", why.text);
+    return false;
+}
+
+bool lv_amqp_may_name(struct lv_amqp_chan *ch, enum lv_operation operation, struct lv_bytes name)
+{
+    return lv_amqp_may(ch, operation, &(struct lv_operands){ .name = name });
 }
 
 /* ---- calls ---- */

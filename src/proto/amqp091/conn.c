@@ -331,6 +331,7 @@ static void leave_go_on(struct lv_session *s, struct lv_call *call)
     (void)call;
     if (!lv_session_drop_exclusive(s, leave_go_on) || ac->state != LV_AMQP_LEAVING)
         return;
+    lv_pass_leave(&s->pass); /* whoever waits for the answer may count on the place */
     LV_AMQP_SEND(ac, 0, connection_close_ok, );
     lv_log(CONN_CLOSED, lv_log_u64(ac->s.id), lv_log_bytes(ac->name), lv_log_bytes(ac->user));
     ac->state = LV_AMQP_CLOSING;
@@ -425,6 +426,8 @@ static const struct lv_session_ops session_ops = {
     .accepted = lv_amqp_accepted,
     .stable = lv_amqp_stable,
     .reply = lv_amqp_reply_arrived,
+    .logged_in = lv_amqp_logged_in,
+    .recheck = lv_amqp_recheck,
     .shut = session_shut,
     .unblocked = session_unblocked,
     .can_move = session_can_move,

@@ -6,10 +6,11 @@
 
 /* ---- subscriptions ---- */
 
-struct lv_amqp_sub *lv_amqp_sub_new(struct lv_amqp_chan *ch, struct lv_bytes tag, bool is_get)
+struct lv_amqp_sub *lv_amqp_sub_new(struct lv_amqp_chan *ch, struct lv_bytes tag,
+                                    struct lv_bytes queue, bool is_get)
 {
     struct lv_amqp_sub *sub =
-        lv_mem_zalloc(sizeof(*sub) + LV_AMQP_DELIVER_HEAD + tag.len, LV_TAG_CHANNEL);
+        lv_mem_zalloc(sizeof(*sub) + LV_AMQP_DELIVER_HEAD + tag.len + queue.len, LV_TAG_CHANNEL);
 
     if (sub == NULL)
         return NULL;
@@ -21,7 +22,10 @@ struct lv_amqp_sub *lv_amqp_sub_new(struct lv_amqp_chan *ch, struct lv_bytes tag
     lv_list_init(&sub->link);
     uint8_t *p = lv_amqp_put_frame_head(sub->head, LV_AMQP_FRAME_METHOD, ch->number, 0);
     lv_put_be32(p, LV_AMQP_BASIC_DELIVER);
-    lv_amqp_put_short(p + 4, tag);
+    p = lv_amqp_put_short(p + 4, tag);
+    sub->queue_len = (uint8_t)queue.len;
+    if (queue.len != 0)
+        memcpy(p, queue.ptr, queue.len);
     return sub;
 }
 
@@ -259,12 +263,13 @@ bool lv_amqp_consume(struct lv_amqp_chan *ch, const struct lv_amqp_basic_consume
         lv_amqp_error(ch, 530, "reached maximum (%u) of consumers per channel", LV_CONSUMERS_MAX);
         return true;
     }
-    if (!consumer_priority(ch, m, queue, &priority))
+    if (!lv_amqp_may_name(ch, LV_OP_BASIC_CONSUME, queue) ||
+        !consumer_priority(ch, m, queue, &priority))
         return true;
     unsigned home = lv_session_queue_loop(s, queue);
     if (lv_session_follow(s, home))
         return false; /* again over there */
-    struct lv_amqp_sub *sub = lv_amqp_sub_new(ch, tag, false);
+    struct lv_amqp_sub *sub = lv_amqp_sub_new(ch, tag, queue, false);
     struct lv_call *call = sub != NULL ? lv_amqp_call(ch, m->no_wait, consumed) : NULL;
     if (call == NULL) {
         lv_mem_free(sub, LV_TAG_CHANNEL);
@@ -326,6 +331,25 @@ void lv_amqp_cancelled(struct lv_sub *base)
     lv_amqp_sub_unref(sub);
 }
 
+void lv_amqp_recheck(struct lv_session *s)
+{
+    struct lv_amqp_conn *ac = (struct lv_amqp_conn *)s;
+
+    for (uint32_t i = 0; ac->state == LV_AMQP_RUNNING && i < ac->chan_cap; i++) {
+        struct lv_amqp_chan *ch = ac->chans[i];
+        if (ch == NULL)
+            continue;
+        LV_LIST_FOR_SAFE (l, &ch->consumers) {
+            struct lv_amqp_sub *sub = LV_CONTAINER_OF(l, struct lv_amqp_sub, link);
+            if (lv_check(&s->pass, lv_amqp_checks(ch), LV_THING_QUEUE, lv_amqp_sub_queue(sub),
+                         LV_READ))
+                continue;
+            lv_sub_end(&sub->sub);
+            lv_amqp_cancelled(&sub->sub);
+        }
+    }
+}
+
 /* ---- get ---- */
 
 static void write_get_ok(struct lv_amqp_chan *ch, const struct lv_call *call, uint64_t tag)
@@ -349,7 +373,7 @@ static void got(struct lv_session *s, struct lv_call *call)
         return;
     }
     if (call->slot != LV_SLOT_NONE) {
-        sub = lv_amqp_sub_new(ch, lv_bytes(NULL, 0), true);
+        sub = lv_amqp_sub_new(ch, lv_bytes(NULL, 0), lv_bytes(NULL, 0), true);
         if (sub != NULL)
             sub->sub.queue = call->queue;
         if (sub == NULL ||
@@ -368,7 +392,8 @@ void lv_amqp_get(struct lv_amqp_chan *ch, const struct lv_amqp_basic_get *m)
 {
     struct lv_bytes queue;
 
-    if (!lv_amqp_queue_name(ch, m->queue, &queue))
+    if (!lv_amqp_queue_name(ch, m->queue, &queue) ||
+        !lv_amqp_may_name(ch, LV_OP_BASIC_GET, queue))
         return;
     struct lv_call *call = lv_amqp_call(ch, false, got);
     if (call == NULL)

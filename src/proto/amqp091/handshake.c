@@ -6,16 +6,9 @@
 #include "os/log.h"
 #include "proto/amqp091/amqp091.h"
 #include "proto/amqp091/amqp_priv.h"
-#include "security/security.h"
+#include "security/sasl.h"
 
-#define MECHANISMS "PLAIN AMQPLAIN ANONYMOUS"
-
-const struct lv_users *lv_amqp_users;
-
-void lv_amqp_init(const struct lv_users *users)
-{
-    lv_amqp_users = users;
-}
+static struct lv_sasl_context sasl_context(const struct lv_amqp_conn *ac);
 
 /* ---- header, start ---- */
 
@@ -72,6 +65,7 @@ size_t lv_amqp_hello(struct lv_amqp_conn *ac, struct lv_bytes in)
         'A', 'M', 'Q', 'P', 1, 1, 0, 9
     }; /* 0-9, taken for 0-9-1 (RabbitMQ) */
     uint8_t table[1024];
+    char mechanisms[128];
 
     if (in.len < sizeof(ours))
         return 0;
@@ -83,9 +77,11 @@ size_t lv_amqp_hello(struct lv_amqp_conn *ac, struct lv_bytes in)
         lv_amqp_hang_up(ac);
         return in.len;
     }
+    struct lv_sasl_context context = sasl_context(ac);
+    size_t words = lv_sasl_offer(&context, mechanisms, sizeof(mechanisms));
     size_t len = server_properties(ac, table, sizeof(table));
     LV_AMQP_SEND(ac, 0, connection_start, .version_major = 0, .version_minor = 9,
-                 .server_properties = lv_bytes(table, len), .mechanisms = LV_BYTES_LIT(MECHANISMS),
+                 .server_properties = lv_bytes(table, len), .mechanisms = lv_bytes(mechanisms, words),
                  .locales = LV_BYTES_LIT("en_US"));
     ac->state = LV_AMQP_STARTING;
     return sizeof(ours);
@@ -116,12 +112,25 @@ static uint8_t client_caps(struct lv_bytes properties)
     return bits;
 }
 
-static void refuse_login(struct lv_amqp_conn *ac, struct lv_bytes mechanism, struct lv_bytes name,
-                         enum lv_login login)
+static struct lv_sasl_context sasl_context(const struct lv_amqp_conn *ac)
 {
-    lv_log(LOGIN_REFUSED, lv_log_bytes(ac->name), lv_log_bytes(mechanism), lv_log_bytes(name),
-           lv_log_str(login == LV_LOGIN_LOOPBACK_ONLY ? "user can only connect via localhost"
-                                                      : "invalid credentials"));
+    const struct lv_settings *s = lv_amqp_settings(ac);
+
+    return (struct lv_sasl_context){
+        .mechanisms = s->auth_mechanisms,
+        .anonymous_user = lv_bytes_str(s->anonymous_login_user),
+        .anonymous_pass = lv_bytes_str(s->anonymous_login_pass),
+    };
+}
+
+static void refuse_login(struct lv_amqp_conn *ac, const char *why)
+{
+    struct lv_bytes mechanism = lv_sasl_name(ac->mechanism);
+
+    lv_log(LOGIN_REFUSED, lv_log_bytes(ac->name), lv_log_bytes(mechanism), lv_log_bytes(ac->user),
+           lv_log_str(why));
+    lv_mem_free((void *)(uintptr_t)ac->user.ptr, LV_TAG_CONN);
+    ac->user = lv_bytes(NULL, 0);
     lv_amqp_conn_error(
         ac, 403, 0,
         "Login was refused using authentication mechanism %.*s. For details see the broker "
@@ -137,56 +146,76 @@ static void say_invalid_response(struct lv_amqp_conn *ac, struct lv_bytes respon
     lv_amqp_conn_error(ac, 502, 0, "response %s invalid", dump);
 }
 
-/* LV_OK: `name` and `login` say who and whether. Anything else was answered. */
-static enum lv_err authenticate(struct lv_amqp_conn *ac, const struct lv_amqp_connection_start_ok *m,
-                                struct lv_bytes *name, enum lv_login *login)
+void lv_amqp_logged_in(struct lv_session *s, enum lv_login login)
 {
-    bool is_near = lv_conn_peer_is_loopback(&ac->s.conn);
-    struct lv_bytes password;
-    enum lv_err err;
-
-    if (lv_bytes_eq(m->mechanism, LV_BYTES_LIT("ANONYMOUS"))) {
-        *login = lv_users_anonymous(lv_amqp_users, is_near, name);
-        return LV_OK;
-    }
-    if (lv_bytes_eq(m->mechanism, LV_BYTES_LIT("PLAIN"))) {
-        err = lv_sasl_plain(m->response, name, &password);
-    } else if (lv_bytes_eq(m->mechanism, LV_BYTES_LIT("AMQPLAIN"))) {
-        err = lv_sasl_amqplain(m->response, name, &password);
-    } else {
-        lv_amqp_conn_error(ac, 503, 0, "unknown authentication mechanism '%.*s'",
-                           LV_BYTES_FMT(m->mechanism));
-        return LV_EREFUSED;
-    }
-    if (err != LV_OK) {
-        say_invalid_response(ac, m->response);
-        return err;
-    }
-    *login = lv_users_login(lv_amqp_users, *name, password, is_near);
-    return LV_OK;
-}
-
-static void start_ok(struct lv_amqp_conn *ac, const struct lv_amqp_connection_start_ok *m)
-{
+    static const char *const reasons[] = {
+        [LV_LOGIN_OK] = "",
+        [LV_LOGIN_REFUSED] = "invalid credentials",
+        [LV_LOGIN_LOOPBACK_ONLY] = "user can only connect via localhost",
+        [LV_LOGIN_BLANK] = "blank password",
+        [LV_LOGIN_FAILED] = "could not be verified now",
+    };
+    struct lv_amqp_conn *ac = (struct lv_amqp_conn *)s;
     const struct lv_settings *settings = lv_amqp_settings(ac);
-    enum lv_login login;
-    struct lv_bytes name;
 
-    ac->caps = client_caps(m->client_properties);
-    if (authenticate(ac, m, &name, &login) != LV_OK)
-        return;
+    if (ac->state != LV_AMQP_STARTING && ac->state != LV_AMQP_SECURING)
+        return; /* it closes */
     if (login != LV_LOGIN_OK) {
-        refuse_login(ac, m->mechanism, name, login);
-        return;
-    }
-    ac->user = lv_bytes(lv_mem_dup(name.ptr, name.len, LV_TAG_CONN), name.len);
-    if (ac->user.ptr == NULL) {
-        lv_conn_close(&ac->s.conn, 0);
+        refuse_login(ac, reasons[login]);
         return;
     }
     LV_AMQP_SEND(ac, 0, connection_tune, .channel_max = (uint16_t)settings->channel_max,
                  .frame_max = settings->frame_max, .heartbeat = (uint16_t)settings->heartbeat);
     ac->state = LV_AMQP_TUNING;
+}
+
+/* One response of the client: more is wanted, or he has said who he is. */
+static void sasl_step(struct lv_amqp_conn *ac, struct lv_bytes response)
+{
+    struct lv_sasl_context context = sasl_context(ac);
+    struct lv_bytes challenge;
+    struct lv_claim claim;
+    enum lv_err err = lv_sasl_step(ac->mechanism, &context, response, &claim, &challenge);
+
+    if (err == LV_EMORE) {
+        LV_AMQP_SEND(ac, 0, connection_secure, .challenge = challenge);
+        ac->state = LV_AMQP_SECURING;
+        return;
+    }
+    if (err != LV_OK) {
+        say_invalid_response(ac, response);
+        return;
+    }
+    if (claim.kind == LV_CLAIM_NONE) {
+        refuse_login(ac, claim.reason);
+        return;
+    }
+    ac->user.len = LV_MIN(claim.name.len, LV_SHORTSTR_MAX);
+    ac->user.ptr = lv_mem_dup(claim.name.ptr, ac->user.len, LV_TAG_CONN);
+    if (ac->user.ptr == NULL) {
+        ac->user.len = 0;
+        lv_conn_close(&ac->s.conn, 0);
+        return;
+    }
+    lv_session_login(&ac->s, &claim);
+}
+
+static void start_ok(struct lv_amqp_conn *ac, const struct lv_amqp_connection_start_ok *m)
+{
+    struct lv_sasl_context context = sasl_context(ac);
+
+    ac->caps = client_caps(m->client_properties);
+    ac->mechanism = lv_sasl_find(&context, m->mechanism);
+    if (ac->mechanism == NULL)
+        lv_amqp_conn_error(ac, 503, 0, "unknown authentication mechanism '%.*s'",
+                           LV_BYTES_FMT(m->mechanism));
+    else
+        sasl_step(ac, m->response);
+}
+
+static void secure_ok(struct lv_amqp_conn *ac, const struct lv_amqp_connection_secure_ok *m)
+{
+    sasl_step(ac, m->response);
 }
 
 /* ---- tune-ok ---- */
@@ -231,9 +260,10 @@ static void tune_ok(struct lv_amqp_conn *ac, const struct lv_amqp_connection_tun
 
 static void open(struct lv_amqp_conn *ac, const struct lv_amqp_connection_open *m)
 {
-    if (!lv_session_enter(&ac->s, m->virtual_host)) {
-        lv_amqp_conn_error(ac, 530, LV_AMQP_CONNECTION_OPEN, "vhost %.*s not found",
-                           LV_BYTES_FMT(m->virtual_host));
+    struct lv_refusal why = { .code = 541, .text = "out of memory" };
+
+    if (lv_session_enter(&ac->s, m->virtual_host, &why) != LV_OK) {
+        lv_amqp_conn_error(ac, why.code, LV_AMQP_CONNECTION_OPEN, "%s", why.text);
         return;
     }
     ac->state = LV_AMQP_RUNNING;
@@ -264,7 +294,7 @@ static const char *state_name(const struct lv_amqp_conn *ac)
 {
     static const char *const names[] = {
         [LV_AMQP_HELLO] = "starting",  [LV_AMQP_STARTING] = "starting",
-        [LV_AMQP_TUNING] = "tuning",   [LV_AMQP_OPENING] = "opening",
+        [LV_AMQP_SECURING] = "securing", [LV_AMQP_TUNING] = "tuning",   [LV_AMQP_OPENING] = "opening",
         [LV_AMQP_RUNNING] = "running", [LV_AMQP_LEAVING] = "closing",
         [LV_AMQP_CLOSING] = "closing", [LV_AMQP_SILENT] = "closing",
     };
@@ -293,6 +323,7 @@ void lv_amqp_connection_method(struct lv_amqp_conn *ac, uint32_t method, struct 
     }
     switch (method) {
         TAKE(CONNECTION_START_OK, connection_start_ok, LV_AMQP_STARTING, start_ok)
+        TAKE(CONNECTION_SECURE_OK, connection_secure_ok, LV_AMQP_SECURING, secure_ok)
         TAKE(CONNECTION_TUNE_OK, connection_tune_ok, LV_AMQP_TUNING, tune_ok)
         TAKE(CONNECTION_OPEN, connection_open, LV_AMQP_OPENING, open)
         TAKE(CONNECTION_UPDATE_SECRET, connection_update_secret, LV_AMQP_RUNNING, update_secret)

@@ -27,6 +27,8 @@ static struct lv_amqp_pub *pub_of(struct lv_amqp_chan *ch)
         ch->pub = lv_mem_zalloc(sizeof(*ch->pub), LV_TAG_CHANNEL);
         if (ch->pub == NULL)
             lv_amqp_error(ch, 541, "out of memory");
+        else
+            ch->pub->memo.checks = lv_amqp_checks(ch);
     }
     return ch->pub;
 }
@@ -91,15 +93,6 @@ static bool check_expiration(struct lv_amqp_chan *ch, const struct lv_amqp_props
     return false;
 }
 
-static bool check_user_id(struct lv_amqp_chan *ch, const struct lv_amqp_props *props)
-{
-    if (lv_bytes_eq(props->user_id, ch->conn->user))
-        return true;
-    lv_amqp_error(ch, 406, "user_id property set to '%.*s' but authenticated user was '%.*s'",
-                  LV_BYTES_FMT(props->user_id), LV_BYTES_FMT(ch->conn->user));
-    return false;
-}
-
 /* Counts the keys of header `name` (CC or BCC), or puts them into `keys`; what is no string among them is passed over
  * (RabbitMQ). SIZE_MAX: not an array. */
 static size_t extra_keys(struct lv_amqp_chan *ch, struct lv_bytes headers, const char *name,
@@ -149,18 +142,21 @@ static void route(struct lv_amqp_chan *ch, struct publish *p, const struct lv_by
                   size_t more_count)
 {
     struct lv_amqp_pub *pub = pub_of(ch);
+    struct lv_refusal why;
     char rs[LV_RS_MAX];
 
     if (pub == NULL)
         return;
     enum lv_err err = lv_session_route(&ch->conn->s, &pub->memo, p->exchange, p->key, more_keys,
-                                       more_count, p->props.headers);
+                                       more_count, p->props.headers, &why);
     if (LV_LIKELY(err == LV_OK)) {
         send_to(ch, p, pub->memo.queues, pub->memo.count);
         return;
     }
     lv_rs(rs, sizeof(rs), "exchange", p->exchange, ch->conn->s.vhost);
-    if (err == LV_ENOTFOUND)
+    if (err == LV_EREFUSED && why.code != 0)
+        lv_amqp_error(ch, why.code, "%s", why.text);
+    else if (err == LV_ENOTFOUND)
         lv_amqp_error(ch, 404, "no %s", rs);
     else if (err == LV_EREFUSED)
         lv_amqp_error(ch, 403, "cannot publish to internal %s", rs);
@@ -238,6 +234,8 @@ static void publish_rare(struct lv_amqp_chan *ch, struct publish *p)
     bool wants_reply = lv_bytes_eq(props->reply_to, LV_BYTES_LIT(LV_AMQP_REPLY_TO));
     struct lv_value v;
 
+    if (!lv_amqp_may_name(ch, LV_OP_BASIC_PUBLISH, p->exchange))
+        return;
     if (lv_session_find_exchange(&ch->conn->s, p->exchange) != LV_OK) {
         route(ch, p, NULL, 0); /* says 404 or 403 */
         return;
@@ -252,8 +250,6 @@ static void publish_rare(struct lv_amqp_chan *ch, struct publish *p)
     size_t bcc = cc != SIZE_MAX ? extra_keys(ch, props->headers, "BCC", NULL) : SIZE_MAX;
     if (bcc == SIZE_MAX)
         return;
-    if ((props->flags & LV_AMQP_PROP_USER_ID) != 0 && !check_user_id(ch, props))
-        return;
     if (cc + bcc > KEYS_MAX) {
         keys = lv_mem_alloc((cc + bcc) * sizeof(*keys), LV_TAG_CHANNEL);
         if (keys == NULL) {
@@ -263,7 +259,21 @@ static void publish_rare(struct lv_amqp_chan *ch, struct publish *p)
     }
     (void)extra_keys(ch, props->headers, "CC", keys);
     (void)extra_keys(ch, props->headers, "BCC", keys + cc);
+    struct lv_operands on = {
+        .name = p->exchange,
+        .key = p->key,
+        .more_keys = keys,
+        .more_count = cc + bcc,
+        .is_topic = lv_session_is_topic(&ch->conn->s, p->exchange),
+        .user_id = props->user_id,
+        .has_user_id = (props->flags & LV_AMQP_PROP_USER_ID) != 0,
+    };
     bool has_bcc = lv_table_find(props->headers, LV_BYTES_LIT("BCC"), &v);
+    if (!lv_amqp_may(ch, LV_OP_BASIC_PUBLISH_ROUTED, &on)) {
+        if (keys != on_stack)
+            lv_mem_free(keys, LV_TAG_CHANNEL);
+        return;
+    }
     if (wants_reply || has_bcc)
         publish_rebuilt(ch, p, keys, cc + bcc, has_bcc);
     else
@@ -278,6 +288,8 @@ static bool publish_reply(struct lv_amqp_chan *ch, struct publish *p)
     if (LV_LIKELY(p->exchange.len != 0 || p->key.len <= sizeof(LV_AMQP_REPLY_TO) ||
                   !lv_bytes_has_prefix(p->key, LV_BYTES_LIT(LV_AMQP_REPLY_TO "."))))
         return false;
+    if (!lv_amqp_may_name(ch, LV_OP_BASIC_PUBLISH, p->exchange))
+        return true;
     if (p->mandatory) {
         lv_amqp_reply_send_mandatory(ch, p->msg);
     } else {

@@ -43,10 +43,13 @@ void lv_amqp_exchange_declare(struct lv_amqp_chan *ch, const struct lv_amqp_exch
         lv_amqp_error(ch, 406, "unknown exchange type '%.*s'", LV_BYTES_FMT(m->type));
         return;
     }
+    struct lv_bytes exchange = strip(m->exchange, name);
+    if (!lv_amqp_may_name(ch, m->passive ? LV_OP_EXCHANGE_PASSIVE : LV_OP_EXCHANGE_DECLARE, exchange))
+        return;
     struct lv_call *call = lv_amqp_call(ch, m->no_wait, exchange_declared);
     if (call == NULL)
         return;
-    call->name = strip(m->exchange, name);
+    call->name = exchange;
     call->type = type;
     call->passive = m->passive;
     call->durable = m->durable;
@@ -58,12 +61,15 @@ void lv_amqp_exchange_declare(struct lv_amqp_chan *ch, const struct lv_amqp_exch
 
 void lv_amqp_exchange_delete(struct lv_amqp_chan *ch, const struct lv_amqp_exchange_delete *m)
 {
-    struct lv_call *call = lv_amqp_call(ch, m->no_wait, exchange_deleted);
-    uint8_t name[LV_SHORTSTR_MAX];
+    uint8_t stripped[LV_SHORTSTR_MAX];
+    struct lv_bytes name = strip(m->exchange, stripped);
 
+    if (!lv_amqp_may_name(ch, LV_OP_EXCHANGE_DELETE, name))
+        return;
+    struct lv_call *call = lv_amqp_call(ch, m->no_wait, exchange_deleted);
     if (call == NULL)
         return;
-    call->name = strip(m->exchange, name);
+    call->name = name;
     call->if_unused = m->if_unused;
     lv_exchange_delete(call);
 }
@@ -71,15 +77,29 @@ void lv_amqp_exchange_delete(struct lv_amqp_chan *ch, const struct lv_amqp_excha
 /* What bind and unbind have in common. */
 struct binding {
     bool no_wait;
+    enum lv_operation operation;
     struct lv_bytes source, destination, key, arguments;
     void (*done)(struct lv_session *s, struct lv_call *call);
     void (*verb)(struct lv_call *call);
 };
 
+static bool may_bind(struct lv_amqp_chan *ch, const struct binding *b, struct lv_bytes destination,
+                     struct lv_bytes key)
+{
+    return lv_amqp_may(ch, b->operation,
+                       &(struct lv_operands){
+                           .name = destination,
+                           .other = b->source,
+                           .key = key,
+                           .is_topic = lv_session_is_topic(&ch->conn->s, b->source),
+                       });
+}
+
 static void bind_exchange(struct lv_amqp_chan *ch, const struct binding *b)
 {
+    if (!may_bind(ch, b, b->destination, b->key))
+        return;
     struct lv_call *call = lv_amqp_call(ch, b->no_wait, b->done);
-
     if (call == NULL)
         return;
     call->name = b->source;
@@ -92,13 +112,13 @@ static void bind_exchange(struct lv_amqp_chan *ch, const struct binding *b)
 
 void lv_amqp_exchange_bind(struct lv_amqp_chan *ch, const struct lv_amqp_exchange_bind *m)
 {
-    bind_exchange(ch, &(struct binding){ m->no_wait, m->source, m->destination, m->routing_key,
+    bind_exchange(ch, &(struct binding){ m->no_wait, LV_OP_EXCHANGE_BIND, m->source, m->destination, m->routing_key,
                                          m->arguments, exchange_bound, lv_bind });
 }
 
 void lv_amqp_exchange_unbind(struct lv_amqp_chan *ch, const struct lv_amqp_exchange_unbind *m)
 {
-    bind_exchange(ch, &(struct binding){ m->no_wait, m->source, m->destination, m->routing_key,
+    bind_exchange(ch, &(struct binding){ m->no_wait, LV_OP_EXCHANGE_UNBIND, m->source, m->destination, m->routing_key,
                                          m->arguments, exchange_unbound, lv_unbind });
 }
 
@@ -146,6 +166,14 @@ void lv_amqp_queue_declare(struct lv_amqp_chan *ch, const struct lv_amqp_queue_d
     if (call == NULL)
         return;
     call->name = name;
+    struct lv_operands on = { .is_server_made = name.len == 0 && !m->passive };
+    if (on.is_server_made)
+        lv_call_make_name(call);
+    on.name = call->name;
+    if (!lv_amqp_may(ch, m->passive ? LV_OP_QUEUE_PASSIVE : LV_OP_QUEUE_DECLARE, &on)) {
+        lv_call_drop(call);
+        return;
+    }
     call->passive = m->passive;
     call->durable = m->durable;
     call->exclusive = m->exclusive;
@@ -169,25 +197,28 @@ static void bind_queue(struct lv_amqp_chan *ch, const struct binding *b)
 
     if (!lv_amqp_queue_name(ch, b->destination, &queue) || is_volatile(ch, queue))
         return;
+    struct lv_bytes key = b->key.len == 0 && b->destination.len == 0 ? queue : b->key;
+    if (!may_bind(ch, b, queue, key))
+        return;
     struct lv_call *call = lv_amqp_call(ch, b->no_wait, b->done);
     if (call == NULL)
         return;
     call->name = b->source;
     call->other = queue;
-    call->key = b->key.len == 0 && b->destination.len == 0 ? queue : b->key;
+    call->key = key;
     call->arguments = b->arguments;
     b->verb(call);
 }
 
 void lv_amqp_queue_bind(struct lv_amqp_chan *ch, const struct lv_amqp_queue_bind *m)
 {
-    bind_queue(ch, &(struct binding){ m->no_wait, m->exchange, m->queue, m->routing_key,
+    bind_queue(ch, &(struct binding){ m->no_wait, LV_OP_QUEUE_BIND, m->exchange, m->queue, m->routing_key,
                                       m->arguments, queue_bound, lv_bind });
 }
 
 void lv_amqp_queue_unbind(struct lv_amqp_chan *ch, const struct lv_amqp_queue_unbind *m)
 {
-    bind_queue(ch, &(struct binding){ false, m->exchange, m->queue, m->routing_key, m->arguments,
+    bind_queue(ch, &(struct binding){ false, LV_OP_QUEUE_UNBIND, m->exchange, m->queue, m->routing_key, m->arguments,
                                       queue_unbound, lv_unbind });
 }
 
@@ -204,7 +235,8 @@ void lv_amqp_queue_purge(struct lv_amqp_chan *ch, const struct lv_amqp_queue_pur
 {
     struct lv_bytes name;
 
-    if (!lv_amqp_queue_name(ch, m->queue, &name))
+    if (!lv_amqp_queue_name(ch, m->queue, &name) ||
+        !lv_amqp_may_name(ch, LV_OP_QUEUE_PURGE, name))
         return;
     struct lv_call *call = lv_amqp_call(ch, m->no_wait, queue_purged);
     if (call == NULL)
@@ -227,7 +259,8 @@ void lv_amqp_queue_delete(struct lv_amqp_chan *ch, const struct lv_amqp_queue_de
     uint8_t stripped[LV_SHORTSTR_MAX];
     struct lv_bytes name;
 
-    if (!lv_amqp_queue_name(ch, strip(m->queue, stripped), &name))
+    if (!lv_amqp_queue_name(ch, strip(m->queue, stripped), &name) ||
+        !lv_amqp_may_name(ch, LV_OP_QUEUE_DELETE, name))
         return;
     struct lv_call *call = lv_amqp_call(ch, m->no_wait, queue_deleted);
     if (call == NULL)
