@@ -79,6 +79,8 @@ static void conn_close(struct lv_amqp_conn *ac, uint16_t code, uint32_t method, 
         return;
     }
     lv_amqp_leave_all(ac);
+    if (ac->s.call == NULL) /* else the registry may be asking about it */
+        lv_pass_leave(&ac->s.pass);
     LV_AMQP_SEND(ac, 0, connection_close, .reply_code = code, .reply_text = reply,
                  .class_id = (uint16_t)(method >> 16), .method_id = (uint16_t)method);
     ac->state = LV_AMQP_CLOSING;
