@@ -43,22 +43,21 @@ static enum lv_err put(struct lv_broker *b, enum lv_access_kind kind, struct lv_
     return err;
 }
 
-#define X(NAME, name)                                                                         \
-    static enum lv_err put_##name(struct lv_broker *b, const struct lv_##name##_record *r,    \
-                                  char *why, size_t cap)                                      \
-    {                                                                                         \
-        uint8_t key[LV_ACCESS_KEY_BYTES_MAX], value[LV_ACCESS_VALUE_BYTES_MAX];               \
-        struct lv_wr k = lv_wr(key, sizeof(key)), v = lv_wr(value, sizeof(value));            \
-        if (cap != 0)                                                                         \
-            why[0] = '\0';                                                                    \
-        if (lv_##name##_check(r) != LV_OK)                                                    \
-            return LV_EINVAL;                                                                 \
-        lv_##name##_key(&k, r);                                                               \
-        lv_##name##_value(&v, r);                                                             \
-        if (!lv_wr_ok(&k) || !lv_wr_ok(&v))                                                   \
-            return LV_EINVAL;                                                                 \
-        return put(b, LV_ACCESS_##NAME, lv_bytes(key, k.used), lv_bytes(value, v.used), why,  \
-                   cap);                                                                      \
+#define X(NAME, name)                                                                              \
+    static enum lv_err put_##name(struct lv_broker *b, const struct lv_##name##_record *r,         \
+                                  char *why, size_t cap)                                           \
+    {                                                                                              \
+        uint8_t key[LV_ACCESS_KEY_BYTES_MAX], value[LV_ACCESS_VALUE_BYTES_MAX];                    \
+        struct lv_wr k = lv_wr(key, sizeof(key)), v = lv_wr(value, sizeof(value));                 \
+        if (cap != 0)                                                                              \
+            why[0] = '\0';                                                                         \
+        if (lv_##name##_check(r) != LV_OK)                                                         \
+            return LV_EINVAL;                                                                      \
+        lv_##name##_key(&k, r);                                                                    \
+        lv_##name##_value(&v, r);                                                                  \
+        if (!lv_wr_ok(&k) || !lv_wr_ok(&v))                                                        \
+            return LV_EINVAL;                                                                      \
+        return put(b, LV_ACCESS_##NAME, lv_bytes(key, k.used), lv_bytes(value, v.used), why, cap); \
     }
 LV_ACCESS_KINDS(X)
 #undef X

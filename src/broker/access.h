@@ -17,7 +17,7 @@ enum lv_err lv_broker_begin(struct lv_broker *b) LV_MUST_USE;
  * LV_EINVAL: a value is out of its bounds, or a pattern is none (`why` says so); LV_ENOTFOUND: user or virtual host of a
  * permission is missing; LV_EFULL, LV_ENOMEM: nothing changed. A user whose password changes needs
  * lv_user_set_password. The birth of a virtual host that exists stays. */
-#define X(NAME, name)                                                                        \
+#define X(NAME, name)                                                                         \
     enum lv_err lv_broker_put_##name(struct lv_broker *b, const struct lv_##name##_record *r, \
                                      char *why, size_t cap) LV_MUST_USE;
 LV_ACCESS_KINDS(X)

@@ -60,13 +60,13 @@ struct lv_shard {
     struct lv_broker *broker;
     struct lv_loop *loop;
     unsigned index;
-    struct lv_handles queues;       /* of struct lv_home_queue */
-    struct lv_handles feeds;        /* of struct lv_feed */
-    struct lv_handles subs;         /* of struct lv_sub */
-    struct lv_handles sessions;     /* of struct lv_session */
-    struct lv_route route;          /* scratch */
-    uint8_t alarms;                 /* LV_ALARM_*: publishers must wait */
-    _Atomic uint32_t session_count; /* placement reads it from every loop */
+    struct lv_handles queues;              /* of struct lv_home_queue */
+    struct lv_handles feeds;               /* of struct lv_feed */
+    struct lv_handles subs;                /* of struct lv_sub */
+    struct lv_handles sessions;            /* of struct lv_session */
+    struct lv_route route;                 /* scratch */
+    uint8_t alarms;                        /* LV_ALARM_*: publishers must wait */
+    _Atomic uint32_t session_count;        /* placement reads it from every loop */
     _Atomic(struct lv_login_try *) logins; /* compared, newest first; by the verifier's thread */
 
     /* durable.c */

@@ -69,7 +69,8 @@ static void try_again(struct lv_loop *loop, struct lv_timer *timer)
     struct lv_login_try *t = LV_CONTAINER_OF(timer, struct lv_login_try, again);
 
     (void)loop;
-    submit(lv_handles_get(&t->shard->sessions, t->session), t); /* a session that ends takes it along */
+    submit(lv_handles_get(&t->shard->sessions, t->session),
+           t); /* a session that ends takes it along */
 }
 
 static void answer(struct lv_session *s, enum lv_login login, struct lv_bytes user,

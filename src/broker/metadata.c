@@ -277,22 +277,21 @@ static enum lv_err snapshot_vhost(struct lv_broker *b, struct lv_vhost *v)
     return err == LV_OK ? snapshot_bindings(b, v) : err;
 }
 
-#define X(NAME, name)                                                                  \
-    static enum lv_err snapshot_of_##name(struct lv_broker *b)                            \
-    {                                                                                  \
-        uint8_t key[LV_ACCESS_KEY_BYTES_MAX], value[LV_ACCESS_VALUE_BYTES_MAX];        \
-        const struct lv_##name##_record *r;                                            \
-        enum lv_err err = LV_OK;                                                       \
-        size_t pos = 0;                                                                \
-        while (err == LV_OK &&                                                         \
-               (r = lv_access_next(b->access, LV_ACCESS_##NAME, &pos)) != NULL) {      \
-            struct lv_wr k = lv_wr(key, sizeof(key)), v = lv_wr(value, sizeof(value)); \
-            lv_##name##_key(&k, r);                                                    \
-            lv_##name##_value(&v, r);                                                  \
-            err = lv_meta_access(b, true, LV_ACCESS_##NAME, lv_bytes(key, k.used),     \
-                                 lv_bytes(value, v.used));                             \
-        }                                                                              \
-        return err;                                                                    \
+#define X(NAME, name)                                                                             \
+    static enum lv_err snapshot_of_##name(struct lv_broker *b)                                    \
+    {                                                                                             \
+        uint8_t key[LV_ACCESS_KEY_BYTES_MAX], value[LV_ACCESS_VALUE_BYTES_MAX];                   \
+        const struct lv_##name##_record *r;                                                       \
+        enum lv_err err = LV_OK;                                                                  \
+        size_t pos = 0;                                                                           \
+        while (err == LV_OK && (r = lv_access_next(b->access, LV_ACCESS_##NAME, &pos)) != NULL) { \
+            struct lv_wr k = lv_wr(key, sizeof(key)), v = lv_wr(value, sizeof(value));            \
+            lv_##name##_key(&k, r);                                                               \
+            lv_##name##_value(&v, r);                                                             \
+            err = lv_meta_access(b, true, LV_ACCESS_##NAME, lv_bytes(key, k.used),                \
+                                 lv_bytes(value, v.used));                                        \
+        }                                                                                         \
+        return err;                                                                               \
     }
 LV_ACCESS_KINDS(X)
 #undef X

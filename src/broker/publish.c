@@ -54,8 +54,7 @@ static bool may_use_keys(struct lv_session *s, struct lv_route_memo *memo,
     };
 
     return memo->exchange->spec.type != LV_EXCHANGE_TOPIC ||
-           lv_check_operation(&s->pass, memo->checks, LV_OP_BASIC_PUBLISH_ROUTED, &on, why) ==
-               LV_OK;
+           lv_check_operation(&s->pass, memo->checks, LV_OP_BASIC_PUBLISH_ROUTED, &on, why) == LV_OK;
 }
 
 static enum lv_err route_slow(struct lv_session *s, struct lv_route_memo *memo,
@@ -69,9 +68,8 @@ static enum lv_err route_slow(struct lv_session *s, struct lv_route_memo *memo,
 
     why->code = 0;
     memo->allowed = 0;
-    if (!is_allowed &&
-        lv_check_operation(&s->pass, memo->checks, LV_OP_BASIC_PUBLISH,
-                           &(struct lv_operands){ .name = exchange }, why) != LV_OK)
+    if (!is_allowed && lv_check_operation(&s->pass, memo->checks, LV_OP_BASIC_PUBLISH,
+                                          &(struct lv_operands){ .name = exchange }, why) != LV_OK)
         return LV_EREFUSED;
     if (memo->version != version || !memo_is_exchange(memo, exchange)) {
         struct lv_exchange *x = lv_router_exchange(router, exchange);
@@ -111,9 +109,8 @@ enum lv_err lv_session_route(struct lv_session *s, struct lv_route_memo *memo,
 {
     uint64_t version = atomic_load_explicit(&s->vhost->router.version, memory_order_acquire);
 
-    if (LV_LIKELY(memo->version == version &&
-                  memo->allowed == lv_access_version(s->broker->access) && more_count == 0 && memo_is_exchange(memo, exchange) &&
-                  memo_is_key(memo, key)))
+    if (LV_LIKELY(memo->version == version && memo->allowed == lv_access_version(s->broker->access) &&
+                  more_count == 0 && memo_is_exchange(memo, exchange) && memo_is_key(memo, key)))
         return LV_OK;
 
     struct lv_route_query query = {

@@ -238,8 +238,8 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
     struct lv_refusal why;
 
     if (!exists && call->session != NULL &&
-        lv_pass_may_add_queue(&call->session->pass, call->name,
-                              call->vhost->router.queues.count, &why) != LV_OK) {
+        lv_pass_may_add_queue(&call->session->pass, call->name, call->vhost->router.queues.count,
+                              &why) != LV_OK) {
         entry_free(entry);
         lv_call_fail(call, why.code, "%s", why.text);
         lv_call_finish(registry, call);

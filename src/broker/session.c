@@ -205,7 +205,7 @@ void lv_session_adopt(struct lv_shard *shard, struct lv_session *s, bool is_awai
     }
     s->ops->moved(s);
     lv_session_recheck(s); /* a change may have missed it on the way */
-    if (is_awaiting) /* maybe it is stable by now */
+    if (is_awaiting)       /* maybe it is stable by now */
         s->ops->stable(s);
     if (s->is_blocked && shard->alarms == 0) { /* the alarm ended while it was on its way */
         s->is_blocked = false;

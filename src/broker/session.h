@@ -69,9 +69,9 @@ struct lv_session {
     const struct lv_session_ops *ops;
     struct lv_broker *broker;
     struct lv_shard *shard;
-    struct lv_vhost *vhost; /* NULL until opened */
-    struct lv_call *call;   /* the one that is away, or NULL */
-    struct lv_pass pass;    /* zeroed until the login: may nothing */
+    struct lv_vhost *vhost;     /* NULL until opened */
+    struct lv_call *call;       /* the one that is away, or NULL */
+    struct lv_pass pass;        /* zeroed until the login: may nothing */
     struct lv_login_try *login; /* the one under way, or NULL */
     struct lv_task mover;
     struct lv_link awaiting; /* in shard->awaiting */
@@ -85,7 +85,7 @@ struct lv_session {
     uint8_t away_loop, move_to;
     bool is_moving, is_dying;
     bool is_recheck_due; /* permissions changed while a call was away */
-    bool is_blocked; /* publishes while there is an alarm: not read */
+    bool is_blocked;     /* publishes while there is an alarm: not read */
 };
 
 /* Enters an accepted socket as a session. `s` is zeroed memory of the protocol, which stays the protocol's until
@@ -176,8 +176,7 @@ void lv_call_finish(struct lv_shard *shard, struct lv_call *call);
 
 /* The verbs. Each takes the call; the answer comes to call->done, maybe before the function returns. In the
  * comments: arguments -> results. */
-void lv_queue_declare(
-    struct lv_call *call); /* name flags arguments -> name queue messages consumers */
+void lv_queue_declare(struct lv_call *call); /* name flags arguments -> name queue messages consumers */
 void lv_queue_delete(struct lv_call *call);     /* name if_unused if_empty -> messages */
 void lv_queue_purge_call(struct lv_call *call); /* name -> messages */
 void lv_exchange_declare(struct lv_call *call); /* name type flags arguments (alternate-exchange) */

@@ -384,8 +384,10 @@ static int begin(void)
     enum lv_err err = lv_broker_begin(server.broker);
 
     if (err == LV_EINVAL)
-        return fail("start", "the first user or virtual host cannot be as default_user, default_pass, "
-                             "default_vhost, default_permissions, default_users say", EX_CONFIG);
+        return fail("start",
+                    "the first user or virtual host cannot be as default_user, default_pass, "
+                    "default_vhost, default_permissions, default_users say",
+                    EX_CONFIG);
     return err == LV_OK ? EX_OK : fail("start", lv_err_text(err), EX_OSERR);
 }
 

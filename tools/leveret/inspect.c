@@ -75,8 +75,7 @@ static void put_access(FILE *out, const struct lv_meta *m)
 
 static void put_meta(FILE *out, const struct lv_meta *m)
 {
-    static const char *const kinds[] = { "", "queue", "exchange", "binding", "counter",
-                                         "access" };
+    static const char *const kinds[] = { "", "queue", "exchange", "binding", "counter", "access" };
 
     fprintf(out, ", \"kind\": \"%s\"", kinds[m->kind]);
     if (m->kind == LV_META_COUNTER || (m->kind == LV_META_QUEUE && m->is_put))

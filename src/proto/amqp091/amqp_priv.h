@@ -58,7 +58,7 @@ struct lv_amqp_conn {
     bool sent_heartbeat;
     uint64_t heard, said; /* conn.bytes_in, bytes_out at the last heartbeat check */
     const struct lv_sasl_mechanism *mechanism; /* chosen by start-ok */
-    struct lv_bytes user; /* as claimed until the login is true; own memory */
+    struct lv_bytes user;                      /* as claimed until the login is true; own memory */
     struct lv_bytes name; /* "PEER -> LOCAL", as RabbitMQ names connections; own memory, empty without */
 };
 
@@ -163,9 +163,9 @@ struct lv_amqp_chan {
     struct lv_amqp_tx_publish *tx_first, *tx_last;
     bool is_committing;  /* the commit is away: what is in it is not ours meanwhile */
     struct lv_link held; /* deliveries from other loops that the channel-wide limit holds back */
-    struct lv_amqp_reply *reply; /* direct reply-to consumer, or NULL */
+    struct lv_amqp_reply *reply;   /* direct reply-to consumer, or NULL */
     struct lv_check_cache *checks; /* what was allowed lately, or NULL */
-    uint8_t *last_queue;         /* length and name of the most recently declared queue, or NULL */
+    uint8_t *last_queue; /* length and name of the most recently declared queue, or NULL */
 };
 
 /* ---- conn.c ---- */

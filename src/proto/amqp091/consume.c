@@ -392,8 +392,7 @@ void lv_amqp_get(struct lv_amqp_chan *ch, const struct lv_amqp_basic_get *m)
 {
     struct lv_bytes queue;
 
-    if (!lv_amqp_queue_name(ch, m->queue, &queue) ||
-        !lv_amqp_may_name(ch, LV_OP_BASIC_GET, queue))
+    if (!lv_amqp_queue_name(ch, m->queue, &queue) || !lv_amqp_may_name(ch, LV_OP_BASIC_GET, queue))
         return;
     struct lv_call *call = lv_amqp_call(ch, false, got);
     if (call == NULL)

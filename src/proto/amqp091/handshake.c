@@ -81,8 +81,8 @@ size_t lv_amqp_hello(struct lv_amqp_conn *ac, struct lv_bytes in)
     size_t words = lv_sasl_offer(&context, mechanisms, sizeof(mechanisms));
     size_t len = server_properties(ac, table, sizeof(table));
     LV_AMQP_SEND(ac, 0, connection_start, .version_major = 0, .version_minor = 9,
-                 .server_properties = lv_bytes(table, len), .mechanisms = lv_bytes(mechanisms, words),
-                 .locales = LV_BYTES_LIT("en_US"));
+                 .server_properties = lv_bytes(table, len),
+                 .mechanisms = lv_bytes(mechanisms, words), .locales = LV_BYTES_LIT("en_US"));
     ac->state = LV_AMQP_STARTING;
     return sizeof(ours);
 }
@@ -293,10 +293,11 @@ static void open(struct lv_amqp_conn *ac, const struct lv_amqp_connection_open *
 static const char *state_name(const struct lv_amqp_conn *ac)
 {
     static const char *const names[] = {
-        [LV_AMQP_HELLO] = "starting",  [LV_AMQP_STARTING] = "starting",
-        [LV_AMQP_SECURING] = "securing", [LV_AMQP_TUNING] = "tuning",   [LV_AMQP_OPENING] = "opening",
-        [LV_AMQP_RUNNING] = "running", [LV_AMQP_LEAVING] = "closing",
-        [LV_AMQP_CLOSING] = "closing", [LV_AMQP_SILENT] = "closing",
+        [LV_AMQP_HELLO] = "starting",    [LV_AMQP_STARTING] = "starting",
+        [LV_AMQP_SECURING] = "securing", [LV_AMQP_TUNING] = "tuning",
+        [LV_AMQP_OPENING] = "opening",   [LV_AMQP_RUNNING] = "running",
+        [LV_AMQP_LEAVING] = "closing",   [LV_AMQP_CLOSING] = "closing",
+        [LV_AMQP_SILENT] = "closing",
     };
     return names[ac->state];
 }

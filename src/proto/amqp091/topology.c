@@ -112,14 +112,15 @@ static void bind_exchange(struct lv_amqp_chan *ch, const struct binding *b)
 
 void lv_amqp_exchange_bind(struct lv_amqp_chan *ch, const struct lv_amqp_exchange_bind *m)
 {
-    bind_exchange(ch, &(struct binding){ m->no_wait, LV_OP_EXCHANGE_BIND, m->source, m->destination, m->routing_key,
-                                         m->arguments, exchange_bound, lv_bind });
+    bind_exchange(ch, &(struct binding){ m->no_wait, LV_OP_EXCHANGE_BIND, m->source, m->destination,
+                                         m->routing_key, m->arguments, exchange_bound, lv_bind });
 }
 
 void lv_amqp_exchange_unbind(struct lv_amqp_chan *ch, const struct lv_amqp_exchange_unbind *m)
 {
-    bind_exchange(ch, &(struct binding){ m->no_wait, LV_OP_EXCHANGE_UNBIND, m->source, m->destination, m->routing_key,
-                                         m->arguments, exchange_unbound, lv_unbind });
+    bind_exchange(ch,
+                  &(struct binding){ m->no_wait, LV_OP_EXCHANGE_UNBIND, m->source, m->destination,
+                                     m->routing_key, m->arguments, exchange_unbound, lv_unbind });
 }
 
 /* ---- queues ---- */
@@ -212,14 +213,14 @@ static void bind_queue(struct lv_amqp_chan *ch, const struct binding *b)
 
 void lv_amqp_queue_bind(struct lv_amqp_chan *ch, const struct lv_amqp_queue_bind *m)
 {
-    bind_queue(ch, &(struct binding){ m->no_wait, LV_OP_QUEUE_BIND, m->exchange, m->queue, m->routing_key,
-                                      m->arguments, queue_bound, lv_bind });
+    bind_queue(ch, &(struct binding){ m->no_wait, LV_OP_QUEUE_BIND, m->exchange, m->queue,
+                                      m->routing_key, m->arguments, queue_bound, lv_bind });
 }
 
 void lv_amqp_queue_unbind(struct lv_amqp_chan *ch, const struct lv_amqp_queue_unbind *m)
 {
-    bind_queue(ch, &(struct binding){ false, LV_OP_QUEUE_UNBIND, m->exchange, m->queue, m->routing_key, m->arguments,
-                                      queue_unbound, lv_unbind });
+    bind_queue(ch, &(struct binding){ false, LV_OP_QUEUE_UNBIND, m->exchange, m->queue,
+                                      m->routing_key, m->arguments, queue_unbound, lv_unbind });
 }
 
 static void queue_purged(struct lv_session *s, struct lv_call *call)
@@ -235,8 +236,7 @@ void lv_amqp_queue_purge(struct lv_amqp_chan *ch, const struct lv_amqp_queue_pur
 {
     struct lv_bytes name;
 
-    if (!lv_amqp_queue_name(ch, m->queue, &name) ||
-        !lv_amqp_may_name(ch, LV_OP_QUEUE_PURGE, name))
+    if (!lv_amqp_queue_name(ch, m->queue, &name) || !lv_amqp_may_name(ch, LV_OP_QUEUE_PURGE, name))
         return;
     struct lv_call *call = lv_amqp_call(ch, m->no_wait, queue_purged);
     if (call == NULL)

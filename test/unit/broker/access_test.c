@@ -17,7 +17,7 @@
 #include "security/defaults.h"
 
 static struct world {
-    char dir[64];
+    char dir[256];
     struct lv_config *config;
     struct lv_broker *broker;
     struct lv_loops *loops;
@@ -119,14 +119,14 @@ static void send_bytes(const void *bytes, size_t n)
     CHECK_EQ(write(sockets[0], bytes, n), (ssize_t)n);
 }
 
-#define SEND(channel, name, ...)                            \
-    do {                                                    \
-        uint8_t buf_[1024];                                 \
-        struct lv_wr w_ = lv_wr(buf_, sizeof(buf_));        \
-        struct lv_amqp_##name m_ = { __VA_ARGS__ };         \
-        lv_amqp_write_##name(&w_, (channel), &m_);          \
-        CHECK(lv_wr_ok(&w_));                               \
-        send_bytes(buf_, w_.used);                          \
+#define SEND(channel, name, ...)                     \
+    do {                                             \
+        uint8_t buf_[1024];                          \
+        struct lv_wr w_ = lv_wr(buf_, sizeof(buf_)); \
+        struct lv_amqp_##name m_ = { __VA_ARGS__ };  \
+        lv_amqp_write_##name(&w_, (channel), &m_);   \
+        CHECK(lv_wr_ok(&w_));                        \
+        send_bytes(buf_, w_.used);                   \
     } while (0)
 
 static void take(uint8_t *out, size_t n)
@@ -170,8 +170,12 @@ static void connect_as(const char *name, const char *password)
 {
     static const uint8_t header[8] = { 'A', 'M', 'Q', 'P', 0, 0, 9, 1 };
     /* {"capabilities": {"consumer_cancel_notify": true, "authentication_failure_close": true}} */
-    static const char capabilities[] = "\x0c" "capabilitiesF\0\0\0\x38" "\x16" "consumer_cancel_notifyt\x01"
-                                       "\x1c" "authentication_failure_closet\x01";
+    static const char capabilities[] = "\x0c"
+                                       "capabilitiesF\0\0\0\x38"
+                                       "\x16"
+                                       "consumer_cancel_notifyt\x01"
+                                       "\x1c"
+                                       "authentication_failure_closet\x01";
     char response[128];
     int n = snprintf(response, sizeof(response), "%c%s%c%s", 0, name, 0, password);
 
@@ -179,7 +183,8 @@ static void connect_as(const char *name, const char *password)
     on_loop(place);
     send_bytes(header, sizeof(header));
     (void)expect(LV_AMQP_CONNECTION_START);
-    SEND(0, connection_start_ok, .client_properties = lv_bytes(capabilities, sizeof(capabilities) - 1),
+    SEND(0, connection_start_ok,
+         .client_properties = lv_bytes(capabilities, sizeof(capabilities) - 1),
          .mechanism = S("PLAIN"), .response = lv_bytes(response, (size_t)n), .locale = S("en_US"));
 }
 
@@ -210,7 +215,8 @@ static enum lv_err put_user(const char *name, const char *password)
     return lv_broker_put_user(B, &user, why, sizeof(why));
 }
 
-static enum lv_err allow(const char *name, const char *configure, const char *write, const char *read)
+static enum lv_err allow(const char *name, const char *configure, const char *write,
+                         const char *read)
 {
     struct lv_permission_record p = { S(name), S("/"), S(configure), S(write), S(read) };
 
@@ -273,8 +279,8 @@ static void remove_ann(void)
 
 static void publish(void)
 {
-    static const uint8_t content[] = { 2, 0, 1, 0, 0, 0, 14, 0, 60, 0, 0, 0, 0,
-                                       0, 0, 0, 0, 0, 0, 0, 0, 0xCE };
+    static const uint8_t content[] = { 2, 0, 1, 0, 0, 0, 14, 0, 60, 0, 0,
+                                       0, 0, 0, 0, 0, 0, 0,  0, 0,  0, 0xCE };
 
     SEND(1, basic_publish, .exchange = S("amq.fanout"), .routing_key = S("k"));
     send_bytes(content, sizeof(content));
@@ -284,7 +290,10 @@ static void publish(void)
 
 LV_TEST(a_change_reaches_who_is_here)
 {
-    (void)snprintf(world.dir, sizeof(world.dir), "/tmp/lv-access-XXXXXX");
+    const char *temp = getenv("TMPDIR");
+
+    (void)snprintf(world.dir, sizeof(world.dir), "%s/lv-access-XXXXXX",
+                   temp != NULL ? temp : P_tmpdir);
     CHECK(mkdtemp(world.dir) != NULL);
     begin();
     on_loop(add_users);
@@ -313,8 +322,8 @@ LV_TEST(a_change_reaches_who_is_here)
     on_loop(stop_writing);
     publish();
     expect_close(
-        LV_AMQP_CHANNEL_CLOSE, 403,
-        "ACCESS_REFUSED - write access to exchange 'amq.fanout' in vhost '/' refused for user 'ann'");
+        LV_AMQP_CHANNEL_CLOSE,
+        403, "ACCESS_REFUSED - write access to exchange 'amq.fanout' in vhost '/' refused for user 'ann'");
 
     on_loop(change_password);
     expect_close(LV_AMQP_CONNECTION_CLOSE, 320,
@@ -322,9 +331,10 @@ LV_TEST(a_change_reaches_who_is_here)
     close(sockets[0]);
 
     connect_as("ann", "pw");
-    expect_close(LV_AMQP_CONNECTION_CLOSE, 403,
-                 "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see "
-                 "the broker logfile.");
+    expect_close(
+        LV_AMQP_CONNECTION_CLOSE, 403,
+        "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see "
+        "the broker logfile.");
     close(sockets[0]);
 
     open_as("ann", "new");
