@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "broker/broker_priv.h"
 #include "config/config.h"
+#include "engine/account.h"
 #include "engine/restore.h"
 #include "os/failpoint.h"
 #include "os/log.h"
@@ -18,8 +19,7 @@
 #define DURABLE_TICK_MS 100u
 #define CHECKPOINT_FILES \
     2u                  /* this many files of the log are walked again after a crash, at least */
-#define DOOMED_SHARE 4  /* a file with less than this part alive is given up ... */
-#define DOOMED_MAX 16u  /* ... so many at a time */
+#define DOOMED_MAX 16u  /* nearly dead files that are given up at a time */
 #define MOVE_QUEUES 64u /* looked at in one turn */
 
 /* ---- loads ---- */
@@ -258,24 +258,17 @@ static void on_full(void *ctx, bool is_full)
 
 /* ---- checkpoints ---- */
 
-struct loop_states {
-    struct lv_live *live; /* of files first..last */
-    struct lv_checkpoint_queue *queues;
-    size_t queue_count;
-    lv_lsn end;
-    bool is_short; /* no memory: the round is for nothing */
-};
-
 struct lv_states {
     struct lv_job job; /* first: for the keeper */
     struct lv_broker *broker;
     lv_lsn from, end;
+    lv_lsn topology; /* what must be stable of it: queues whose messages are given up are deleted */
     uint64_t first, last; /* files */
     unsigned answers;
     bool is_posted;
     _Atomic bool is_done; /* by the keeper */
     struct lv_doomed *doomed;
-    struct loop_states loops[];
+    struct lv_account loops[];
 };
 
 /* Files that messages are carried out of, for all loops. */
@@ -287,10 +280,8 @@ struct lv_doomed {
 
 static void states_free(struct lv_states *t)
 {
-    for (unsigned i = 0; i < lv_loops_count(t->broker->loops); i++) {
-        lv_mem_free(t->loops[i].live, LV_TAG_BROKER);
-        lv_mem_free(t->loops[i].queues, LV_TAG_BROKER);
-    }
+    for (unsigned i = 0; i < lv_loops_count(t->broker->loops); i++)
+        lv_account_fini(&t->loops[i]);
     lv_mem_free(t->doomed, LV_TAG_BROKER);
     lv_mem_free(t, LV_TAG_BROKER);
 }
@@ -313,28 +304,14 @@ static struct lv_states *states_new(struct lv_broker *b)
 /* What a loop says of its queues and of the files. */
 static void note_account(struct lv_shard *shard, struct lv_states *t)
 {
-    struct loop_states *mine = &t->loops[shard->index];
+    struct lv_account *mine = &t->loops[shard->index];
     struct lv_home_queue *hq;
     uint32_t pos = 0;
-    size_t files = t->last - t->first + 1, n = 0;
+    enum lv_err err = lv_account_note(mine, &shard->journal, t->first);
 
-    while ((hq = lv_handles_next(&shard->queues, &pos)) != NULL)
-        n += lv_queue_state_lsn(hq->queue) != 0;
-    mine->live = lv_mem_alloc(files * sizeof(*mine->live), LV_TAG_BROKER);
-    mine->queues = lv_mem_alloc(LV_MAX(n, 1u) * sizeof(*mine->queues), LV_TAG_BROKER);
-    mine->end = shard->journal.end;
-    if (mine->live == NULL || mine->queues == NULL) {
-        mine->is_short = true;
-        return;
-    }
-    for (size_t i = 0; i < files; i++)
-        mine->live[i] = shard->journal.live[(t->first + i) % LV_WAL_FILES_MAX];
-    pos = 0;
-    while ((hq = lv_handles_next(&shard->queues, &pos)) != NULL)
-        if (lv_queue_state_lsn(hq->queue) != 0)
-            mine->queues[mine->queue_count++] =
-                (struct lv_checkpoint_queue){ lv_queue_id(hq->queue),
-                                              lv_queue_state_lsn(hq->queue) };
+    while (err == LV_OK && (hq = lv_handles_next(&shard->queues, &pos)) != NULL)
+        err = lv_account_queue(mine, hq->queue);
+    mine->is_short = err != LV_OK;
 }
 
 static enum lv_err write_changed(struct lv_shard *shard, bool is_final)
@@ -368,90 +345,23 @@ static bool write_states(struct lv_shard *shard)
     return true;
 }
 
-/* All that keeps a file: what survives a restart, and what does not. */
-static struct lv_live file_sum(const struct lv_states *t, size_t i)
-{
-    struct lv_live sum = { 0 };
-
-    for (unsigned k = 0; k < lv_loops_count(t->broker->loops); k++) {
-        sum.refs += t->loops[k].live[i].refs;
-        sum.bytes += t->loops[k].live[i].bytes;
-        sum.passing += t->loops[k].live[i].passing;
-        sum.bytes += t->loops[k].live[i].passing_bytes;
-    }
-    return sum;
-}
-
-static uint32_t back_of(const struct lv_broker *b, uint64_t file)
-{
-    return atomic_load(&b->back[file % LV_WAL_FILES_MAX]);
-}
-
-/* Is something alive in a later file whose parts reach back to `i`? */
-static bool is_reached(const struct lv_states *t, size_t i)
-{
-    size_t files = t->last - t->first + 1;
-
-    for (size_t k = i + 1; k < files; k++) {
-        struct lv_live live = file_sum(t, k);
-        bool is_alive = live.refs != 0 || live.passing != 0 || k == files - 1;
-        if (is_alive && back_of(t->broker, t->first + k) >= k - i)
-            return true;
-    }
-    return false;
-}
-
-static bool fill_checkpoint(const struct lv_states *t, struct lv_checkpoint *c)
-{
-    size_t queues = 0, files = t->last - t->first + 1;
-
-    for (unsigned k = 0; k < lv_loops_count(t->broker->loops); k++)
-        queues += t->loops[k].queue_count;
-    *c = (struct lv_checkpoint){ .from = t->from };
-    c->files = lv_mem_alloc(files * sizeof(*c->files), LV_TAG_STORE);
-    c->queues = lv_mem_alloc(LV_MAX(queues, 1u) * sizeof(*c->queues), LV_TAG_STORE);
-    if (c->files == NULL || c->queues == NULL)
-        return false;
-    for (size_t i = 0; i < files; i++) {
-        struct lv_live live = { 0 };
-        uint32_t back = back_of(t->broker, t->first + i);
-        for (unsigned k = 0; k < lv_loops_count(t->broker->loops); k++) {
-            live.refs += t->loops[k].live[i].refs;
-            live.bytes += t->loops[k].live[i].bytes;
-        }
-        if (live.refs != 0 || back != 0)
-            c->files[c->file_count++] =
-                (struct lv_checkpoint_file){ t->first + i, live.refs, live.bytes, back };
-    }
-    for (unsigned k = 0; k < lv_loops_count(t->broker->loops); k++) {
-        memcpy(c->queues + c->queue_count, t->loops[k].queues,
-               t->loops[k].queue_count * sizeof(*c->queues));
-        c->queue_count += t->loops[k].queue_count;
-    }
-    return true;
-}
-
 /* Removes what is dead, and names what is nearly so. */
 static void give_up_files(struct lv_states *t)
 {
     struct lv_wal *wal = lv_store_messages(t->broker->store);
     uint64_t bytes = lv_wal_file_bytes(wal);
-    size_t files = t->last - t->first + 1;
+    unsigned loops = lv_loops_count(t->broker->loops);
 
     t->doomed = lv_mem_zalloc(sizeof(*t->doomed), LV_TAG_BROKER);
-    for (size_t i = 0; i + 1 < files; i++) {
-        struct lv_live live = file_sum(t, i);
-        if (live.refs == 0 && live.passing == 0) {
-            if (is_reached(t, i))
-                continue;
-            enum lv_err err = lv_wal_remove_file(wal, t->first + i);
-            if (err == LV_OK) {
-                atomic_store(&t->broker->back[(t->first + i) % LV_WAL_FILES_MAX], 0);
+    for (uint64_t file = t->first; file < t->last; file++) {
+        enum lv_fate fate = lv_account_fate(t->loops, loops, t->last, t->broker->back, bytes, file);
+        if (fate == LV_FATE_DEAD) {
+            if (lv_wal_remove_file(wal, file) == LV_OK) {
+                atomic_store(&t->broker->back[file % LV_WAL_FILES_MAX], 0);
                 lv_failpoint("log.file_removed");
             }
-        } else if (t->doomed != NULL && t->doomed->count < DOOMED_MAX && live.bytes >= 0 &&
-                   (uint64_t)live.bytes < bytes / DOOMED_SHARE && live.passing >= 0) {
-            t->doomed->numbers[t->doomed->count++] = t->first + i;
+        } else if (fate == LV_FATE_DOOMED && t->doomed != NULL && t->doomed->count < DOOMED_MAX) {
+            t->doomed->numbers[t->doomed->count++] = file;
         }
     }
 }
@@ -462,7 +372,7 @@ static void keep_checkpoint(struct lv_job *job)
     struct lv_states *t = (struct lv_states *)job;
     struct lv_checkpoint c;
 
-    if (fill_checkpoint(t, &c)) {
+    if (lv_account_checkpoint(t->loops, t->answers, t->from, t->broker->back, &c) == LV_OK) {
         enum lv_err err = lv_store_write_checkpoint(t->broker->store, &c);
         if (err == LV_OK)
             give_up_files(t);
@@ -485,6 +395,8 @@ static void states_done(struct lv_shard *registry, struct lv_states *t)
         if (t->loops[i].is_short)
             t->end = UINT64_MAX;
     }
+    t->end = LV_MAX(t->end, t->from);
+    t->topology = lv_wal_tail(lv_store_topology(b->store));
     if (t->end == UINT64_MAX) {
         states_free(t);
         b->states = NULL;
@@ -537,7 +449,8 @@ static void tick(struct lv_loop *loop, struct lv_timer *timer)
     } else if (atomic_load(&t->is_done)) {
         end_round(registry);
     } else if (t->answers == lv_loops_count(b->loops) && !t->is_posted &&
-               lv_wal_stable(wal) >= t->end) {
+               lv_wal_stable(wal) >= t->end &&
+               lv_wal_stable(lv_store_topology(b->store)) >= t->topology) {
         t->is_posted = true;
         t->job.run = keep_checkpoint;
         lv_worker_post(lv_store_keeper(b->store), &t->job);
@@ -669,13 +582,7 @@ static enum lv_err recover_messages(struct lv_broker *b, const struct lv_checkpo
 
     if (err != LV_OK)
         return err;
-    memset(j->live, 0, LV_WAL_FILES_MAX * sizeof(*j->live));
-    for (size_t i = 0; c != NULL && i < c->file_count; i++) {
-        struct lv_live *live = &j->live[c->files[i].number % LV_WAL_FILES_MAX];
-        live->refs = c->files[i].refs;
-        live->bytes = c->files[i].bytes;
-        atomic_store(&b->back[c->files[i].number % LV_WAL_FILES_MAX], c->files[i].back);
-    }
+    lv_account_restore(j, c);
     err = note_queues(b, r);
     for (size_t i = 0; c != NULL && i < c->queue_count && err == LV_OK; i++)
         err = lv_recovery_state(r, c->queues[i].id, c->queues[i].state);
@@ -825,7 +732,8 @@ void lv_durable_stop(struct lv_broker *b)
         note_account(&b->shards[i], t);
         is_written = is_written && !t->loops[i].is_short;
     }
-    if (is_written && fill_checkpoint(t, &c)) {
+    if (is_written &&
+        lv_account_checkpoint(t->loops, lv_loops_count(b->loops), t->from, b->back, &c) == LV_OK) {
         if (lv_store_write_checkpoint(b->store, &c) == LV_OK)
             (void)!lv_store_write_stopped(b->store);
         lv_checkpoint_fini(&c);
