@@ -331,7 +331,7 @@ static bool write_states(struct lv_shard *shard)
 {
     struct lv_states *t = shard->states_due;
 
-    if (shard->journal.open_parts != 0)
+    if (shard->journal.open_parts != 0 || shard->journal.open_sheds != 0)
         return false;
     lv_loop_doing(shard->loop, "writing states");
     shard->states_due = NULL;
@@ -717,6 +717,10 @@ void lv_durable_stop(struct lv_broker *b)
     struct lv_wal *wal = lv_store_messages(b->store);
     bool is_written = true;
     for (unsigned i = 0; i < lv_loops_count(b->loops); i++) {
+        struct lv_home_queue *hq;
+        uint32_t pos = 0;
+        while ((hq = lv_handles_next(&b->shards[i].queues, &pos)) != NULL)
+            lv_queue_will_stop(hq->queue);
         is_written = write_changed(&b->shards[i], true) == LV_OK && is_written;
         while (!lv_wal_pump(wal, i) && !atomic_load(&b->is_disk_full)) {
             lv_store_wake(b->store);

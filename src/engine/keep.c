@@ -99,7 +99,7 @@ static void page_out(struct lv_queue *q, struct lv_ready_chunk *chunk)
     uint64_t bytes;
     lv_lsn lsn;
 
-    if (!is_pageable(q, chunk, &bytes))
+    if (lv_wal_record_max(q->journal->wal) < LV_PAGE_BYTES_MAX || !is_pageable(q, chunk, &bytes))
         return;
     struct lv_ready_chunk *stub = lv_ready_chunk_new(chunk->cap, true);
     if (stub == NULL)
@@ -412,6 +412,16 @@ void lv_queue_drop_slots(struct lv_queue *q, const uint32_t *slots, size_t n)
     drops_flush(&d);
 }
 
+static void shed_flush(struct lv_queue *q, struct lv_load **load)
+{
+    if (*load == NULL)
+        return;
+    (*load)->journal = q->journal;
+    q->journal->open_sheds++;
+    q->journal->ops->load(q->journal, *load);
+    *load = NULL;
+}
+
 static void shed(struct lv_queue *q, struct lv_load **load, uint64_t place)
 {
     lv_journal_live(q->journal, place, -1);
@@ -420,11 +430,8 @@ static void shed(struct lv_queue *q, struct lv_load **load, uint64_t place)
     if (*load == NULL)
         return; /* no memory: what is in the page keeps its file until the next start */
     (*load)->places[(*load)->count++] = place;
-    if ((*load)->count == 64) {
-        (*load)->journal = q->journal;
-        q->journal->ops->load(q->journal, *load);
-        *load = NULL;
-    }
+    if ((*load)->count == 64)
+        shed_flush(q, load);
 }
 
 /* Everything in the ready list is dead. */
@@ -441,10 +448,7 @@ static void unlive_ready(struct lv_queue *q)
         for (uint32_t i = lv_ready_from(r, c); i < lv_ready_to(r, c); i++)
             lv_queue_unlive(q, &c->entries[i]);
     }
-    if (load != NULL) {
-        load->journal = q->journal;
-        q->journal->ops->load(q->journal, load);
-    }
+    shed_flush(q, &load);
     q->journal->here_bytes -= q->here_bytes;
     q->here_bytes = 0;
 }
@@ -508,6 +512,8 @@ static void ready_loaded(struct lv_queue *q, struct lv_load *load)
         return;
     for (uint32_t i = 0; i < load->count && load->msgs != NULL; i++) {
         struct lv_msg *msg = load->msgs[i];
+        if (r->cursor->entries[r->cursor_at].place != load->places[i])
+            return; /* carried forward meanwhile: what was read stands at its old place */
         if (msg == NULL) {
             /* Damaged. It is passed over when it is the head, and only in memory: its file stays. */
             if (r->here != 0 || load->err != LV_OK)
@@ -554,7 +560,7 @@ static void slot_loaded(struct lv_queue *q, struct lv_load *load)
     if (q->returned.count == 0 || q->returned.oldest != load->slot)
         return;
     struct lv_slot *s = lv_slot_at(&q->slots, load->slot);
-    if (s->entry.order != load->order || lv_entry_is_here(&s->entry) || load->msgs == NULL)
+    if (s->entry.order != load->order || s->entry.place != load->places[0] || load->msgs == NULL)
         return;
     if (load->msgs[0] != NULL) {
         s->entry.msg = load->msgs[0];
@@ -567,6 +573,7 @@ static void slot_loaded(struct lv_queue *q, struct lv_load *load)
 
 static void shed_loaded(struct lv_load *load)
 {
+    load->journal->open_sheds--;
     for (uint32_t i = 0; i < load->entry_count; i++)
         lv_journal_live(load->journal, load->entries[i].place, -1);
 }

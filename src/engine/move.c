@@ -57,6 +57,10 @@ bool lv_queue_move(struct lv_queue *q, lv_is_doomed *is_doomed, void *ctx)
 {
     if (q->journal == NULL || q->is_moving)
         return false;
+    if (q->is_stuck) { /* none of what was read last could be: it will not be read again and again */
+        q->is_stuck = false;
+        return false;
+    }
     if (q->state_place != 0 && is_doomed(ctx, lv_lsn_file(lv_place_lsn(q->state_place),
                                                           lv_wal_file_bytes(q->journal->wal))))
         lv_queue_changed(q); /* the next state is written elsewhere */
@@ -108,7 +112,7 @@ static struct lv_entry *find_in_ready(struct lv_queue *q, uint64_t seq)
     return NULL;
 }
 
-static void moved(struct lv_queue *q, struct lv_msg **msg_at, uint64_t seq, uint64_t place)
+static bool moved(struct lv_queue *q, struct lv_msg **msg_at, uint64_t seq, uint64_t place)
 {
     struct lv_msg *msg = *msg_at;
     struct lv_entry *e = find_in_ready(q, seq);
@@ -116,10 +120,10 @@ static void moved(struct lv_queue *q, struct lv_msg **msg_at, uint64_t seq, uint
     if (e == NULL)
         e = find_in_slots(q, seq);
     if (e == NULL || !lv_entry_is_logged(e) || lv_queue_place(q, e) != place)
-        return; /* it left meanwhile */
+        return true; /* it left meanwhile */
     uint64_t id = lv_queue_is_kept(q, e) ? q->id : LV_QUEUE_ID_NONE;
     if (lv_journal_message(q->journal, id, seq, msg, true) != LV_OK)
-        return;
+        return false;
     lv_failpoint("queue.moved");
     lv_journal_live(q->journal, place, -1);
     uint64_t now = lv_place_of(msg) | (place & LV_PLACE_PASSING);
@@ -132,12 +136,17 @@ static void moved(struct lv_queue *q, struct lv_msg **msg_at, uint64_t seq, uint
         e->place = now;
     }
     lv_queue_changed(q);
+    return true;
 }
 
 void lv_queue_moved(struct lv_queue *q, struct lv_load *load)
 {
+    bool is_any = false;
+
     q->is_moving = false;
     for (uint32_t i = 0; load->msgs != NULL && i < load->count; i++)
         if (load->msgs[i] != NULL)
-            moved(q, &load->msgs[i], load->orders[i] >> LV_ORDER_SHIFT, load->places[i]);
+            is_any = moved(q, &load->msgs[i], load->orders[i] >> LV_ORDER_SHIFT, load->places[i]) ||
+                     is_any;
+    q->is_stuck = !is_any;
 }

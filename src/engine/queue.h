@@ -87,6 +87,9 @@ bool lv_queue_move(struct lv_queue *q, lv_is_doomed *is_doomed, void *ctx);
 bool lv_queue_is_moving(const struct lv_queue *q);
 /* lv_queue_write_state for one of the queues that changed; there must be one. */
 enum lv_err lv_queue_write_changed(struct lv_journal *j, bool is_final) LV_MUST_USE;
+/* Before the last states: also a queue that did not change since is written once more, if what may have been handed out
+ * is not yet told one by one. */
+void lv_queue_will_stop(struct lv_queue *q);
 /* LSN of its last state record; 0: it has none, and nothing in the log. */
 uint64_t lv_queue_state_lsn(const struct lv_queue *q);
 uint64_t lv_queue_id(const struct lv_queue *q);

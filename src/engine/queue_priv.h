@@ -27,6 +27,7 @@ struct lv_queue {
     bool is_durable;
     bool is_loading;     /* one load at a time is on its way */
     bool is_moving;      /* a load for lv_queue_move is on its way */
+    bool is_stuck;       /* the last one moved nothing */
     bool is_asking;      /* inside of ops->load */
     bool wants_get;      /* a get found that it has to wait */
     uint32_t generation; /* of the ready list: loads for an earlier one are for nobody */

@@ -179,6 +179,12 @@ enum lv_err lv_queue_write_state(struct lv_queue *q, bool is_final)
     return LV_OK;
 }
 
+void lv_queue_will_stop(struct lv_queue *q)
+{
+    if (q->journal != NULL && q->handed_to > q->redelivered_below)
+        lv_queue_changed(q);
+}
+
 uint64_t lv_queue_state_lsn(const struct lv_queue *q)
 {
     return q->state_place != 0 ? lv_place_lsn(q->state_place) : 0;

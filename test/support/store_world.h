@@ -1,0 +1,67 @@
+/* support/store_world.h - a store with its queues on a simulated disk, in one thread, and a model of what its clients know.
+ *
+ *   struct world *w = world_new(seed, &config);       an empty disk, opened
+ *   world_run(w, ops);                                 random operations; every effect is held against the model
+ *   world_restart(w, WORLD_CUT);                       loses its power, opens what is left, compares, goes on
+ *   world_free(w);
+ *
+ * The queues, journals, loads, checkpoints, and the opening are the broker's own code; only the threads are missing. An
+ * image of the disk can also be opened aside (world_judge), at any moment of a run.
+ */
+#ifndef LV_SUPPORT_STORE_WORLD_H
+#define LV_SUPPORT_STORE_WORLD_H
+#include "lv_test.h"
+#include "support/sim_dir.h"
+
+struct world;
+
+struct world_config {
+    uint64_t file_bytes; /* 0: as small as can be */
+    unsigned queues;     /* at a time; at most 8 */
+    bool has_bursts;     /* now and then thousands of messages at once: pages */
+    uint32_t body_max;   /* of most messages; some are several records long */
+    bool has_deletes;    /* queues are deleted and made anew */
+    bool has_transients; /* some messages are not persistent */
+    struct lv_dir *door; /* instead of the disk's own; borrows */
+    struct sim_dir *disk; /* takes; NULL: a new one */
+};
+
+enum world_end {
+    WORLD_STOP, /* in order */
+    WORLD_KILL, /* kill -9: the disk keeps what was written */
+    WORLD_CUT,  /* the power goes */
+};
+
+struct world *world_new(uint64_t seed, const struct world_config *config);
+/* As world_new, but what cannot be opened is an error and not a failed test. */
+enum lv_err world_try_new(uint64_t seed, const struct world_config *config, struct world **out);
+/* NULL is allowed. */
+void world_free(struct world *w);
+/* Random operations; fewer when the disk stops working. */
+void world_run(struct world *w, unsigned ops);
+/* Ends this life and begins another on what is left. */
+void world_restart(struct world *w, enum world_end how);
+/* Stops in order, closes, keeps the disk. false: a call failed. */
+bool world_close(struct world *w);
+/* Opens `image` (takes it) aside and holds it against the model; the world goes on as if nothing had been. */
+void world_judge(struct world *w, struct sim_dir *image, uint64_t seed);
+/* How much an image has of what the model asks for, when damage is allowed: see world_open_damaged. */
+struct world_damage {
+    enum lv_err err;         /* of opening */
+    uint64_t missing, wrong; /* messages that must be there and are not; bodies that are not what was published */
+    uint64_t returned;       /* that must not be there */
+    uint64_t reports;        /* damage that was told */
+};
+/* Opens `image` (takes it), drains all queues, counts. */
+void world_open_damaged(struct world *w, struct sim_dir *image, struct world_damage *out);
+struct sim_dir *world_disk(struct world *w);
+/* Is the store dead: did a call fail? */
+bool world_is_dead(const struct world *w);
+/* How often `failed` was told; and did anything become stable after it? */
+unsigned world_failures(const struct world *w);
+struct world_totals {
+    uint64_t published, confirmed, delivered, checkpoints, removed, moved, transactions, lives;
+};
+void world_totals(const struct world *w, struct world_totals *out);
+
+#endif
