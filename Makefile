@@ -7,6 +7,7 @@ AMQP   ?= 0.0.0.0:5672
 HTTP   ?= 0.0.0.0:15672
 SECONDS ?= 300
 KILLS  ?= 5000
+IMAGES ?= 100000
 
 setup = scripts/setup.sh
 tally = scripts/tally.py
@@ -51,6 +52,10 @@ crash: ## kill the broker under load KILLS (5000) times, and judge what its clie
 	@$(setup) build test
 	@LV_CRASH_ITERATIONS=$(KILLS) $(tally) crash
 
+powercut: build ## power cuts of the store: IMAGES (100000) of its disk, each opened and compared with what clients know
+	@cmake --build build/$(PRESET) -j $(JOBS) --target fault_store_power
+	@LV_POWERCUT_IMAGES=$(IMAGES) build/$(PRESET)/test/fault_store_power
+
 cover: ## lines reached by the tests: build/coverage/report/index.html
 	@$(setup) build test cover
 	@$(tally) cover
@@ -68,4 +73,4 @@ clean: ## remove everything that was built or downloaded
 help: ## this list
 	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
-.PHONY: build run check interop lint fmt gen asan tsan fuzz crash cover bench install clean help
+.PHONY: build run check interop lint fmt gen asan tsan fuzz crash powercut cover bench install clean help

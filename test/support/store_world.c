@@ -1423,8 +1423,6 @@ static void begin_life(struct world *w, lv_lsn stable, lv_lsn topology, enum wor
     struct lv_dir *door = w->config.door != NULL ? w->config.door : sim_dir_door(w->disk);
 
     CHECK_EQ(host_new(w, door, w->config.file_bytes, &w->host), LV_OK);
-    if (getenv("LV_TRACE") != NULL)
-        fprintf(stderr, "life %llu after %d\n", (unsigned long long)w->totals.lives, how);
     compare(w, w->host, stable, topology, how, survivors, counts);
     prune(w, survivors, counts, how);
     w->is_dead = false;
