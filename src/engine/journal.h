@@ -97,8 +97,8 @@ struct lv_journal {
     uint64_t damaged;     /* messages that could not be read back, and were passed over */
     bool is_collecting;   /* between lv_journal_tx_begin and end */
     struct lv_tx_collected collected;
-    uint32_t open_parts;    /* transactions whose commit is not appended yet: no states meanwhile */
-    uint32_t open_sheds;    /* loads that will tell what of purged pages is not alive: no states meanwhile */
+    uint32_t open_parts; /* transactions whose commit is not appended yet: no states meanwhile */
+    uint32_t open_sheds; /* loads that will tell what of purged pages is not alive: no states meanwhile */
     struct lv_link changed; /* queues changed since their last state */
     struct lv_link blocked; /* queues that wait for something to be stable before they hand out */
 };

@@ -1,7 +1,7 @@
 /* Durable queues on a simulated disk: random commands, checkpoints, stops, kills and power cuts, against the model of
  * support/store_world.h. Each life goes on with what the one before left. */
-#include "lv_test.h"
 #include "engine/queue.h"
+#include "lv_test.h"
 #include "support/store_world.h"
 
 static void live_on(uint64_t seed, const struct world_config *config, unsigned lives)
@@ -32,6 +32,10 @@ LV_PROP(lives_with_large_bodies)
 LV_PROP(lives_of_long_queues)
 {
     live_on(seed,
-            &(struct world_config){ .file_bytes = 256 << 10, .queues = 2, .body_max = 60, .has_bursts = true, .has_deletes = true },
+            &(struct world_config){ .file_bytes = 256 << 10,
+                                    .queues = 2,
+                                    .body_max = 60,
+                                    .has_bursts = true,
+                                    .has_deletes = true },
             4);
 }

@@ -189,9 +189,8 @@ static struct copy *add_copy(struct model_queue *q, uint32_t number, bool persis
         q->cap = q->cap != 0 ? q->cap * 2 : 64;
         q->copies = must(realloc(q->copies, q->cap * sizeof(*q->copies)));
     }
-    q->copies[q->count] = (struct copy){
-        .number = number, .state = READY, .persistent = persistent, .end = NEVER
-    };
+    q->copies[q->count] =
+        (struct copy){ .number = number, .state = READY, .persistent = persistent, .end = NEVER };
     return &q->copies[q->count++];
 }
 
@@ -260,9 +259,9 @@ static void on_available(struct lv_journal *j, uint64_t name)
     (void)name;
 }
 
-static const struct lv_queue_sink sink = {
-    .deliver = on_deliver, .cancelled = on_cancelled, .available = on_available
-};
+static const struct lv_queue_sink sink = { .deliver = on_deliver,
+                                           .cancelled = on_cancelled,
+                                           .available = on_available };
 
 /* After every command: what left its queue for good has its drop in the log by now. */
 static void settle_touched(struct world *w)
@@ -374,7 +373,8 @@ static enum lv_err recover(struct host *h, const struct lv_checkpoint *c, lv_lsn
     for (size_t i = 0; c != NULL && i < c->queue_count && err == LV_OK; i++)
         err = lv_recovery_state(r, c->queues[i].id, c->queues[i].state);
     if (err == LV_OK)
-        err = lv_wal_open(h->wal, c != NULL ? c->from : 0, end, false, lv_recovery_visit, r, &report);
+        err =
+            lv_wal_open(h->wal, c != NULL ? c->from : 0, end, false, lv_recovery_visit, r, &report);
     if (err == LV_OK)
         err = lv_recovery_end(r);
     h->damage_reports += report.damage_count;
@@ -461,7 +461,8 @@ static enum lv_err open_logs(struct host *h)
     return err == LV_OK ? lv_store_forget_stopped(h->store) : err;
 }
 
-static enum lv_err host_new(struct world *w, struct lv_dir *door, uint64_t file_bytes, struct host **out)
+static enum lv_err host_new(struct world *w, struct lv_dir *door, uint64_t file_bytes,
+                            struct host **out)
 {
     struct host *h = must(calloc(1, sizeof(*h)));
     struct lv_store_config config = {
@@ -647,8 +648,7 @@ static void look_at(void *ctx, struct home *home, const struct lv_entry *e)
         l->cap = l->cap != 0 ? l->cap * 2 : 256;
         l->list = must(realloc(l->list, l->cap * sizeof(*l->list)));
     }
-    f.redelivered =
-        lv_entry_is_redelivered(e) || lv_entry_seq(e) < home->q->redelivered_below;
+    f.redelivered = lv_entry_is_redelivered(e) || lv_entry_seq(e) < home->q->redelivered_below;
     f.is_good = !lv_entry_is_here(e) && read_body(l->h, e->place, body, &bytes) &&
                 is_body(l->w, lv_bytes(body, bytes), &f.number);
     l->list[l->count++] = f;
@@ -692,7 +692,8 @@ static void compare_queue(struct world *w, const struct model_queue *m, const st
         CHECK(c->drop_end == 0 || c->drop_end > stable);
         CHECK(l->list[at].is_good);
         if (c->was_seen && !l->list[at].redelivered)
-            fprintf(stderr, "not marked: queue %llu message %u after %d, mark %d, state %d, end %llu\n",
+            fprintf(stderr,
+                    "not marked: queue %llu message %u after %d, mark %d, state %d, end %llu\n",
                     (unsigned long long)m->id, c->number, how, c->mark, c->state,
                     (unsigned long long)c->end);
         CHECK(!c->was_seen || l->list[at].redelivered);
@@ -1111,7 +1112,8 @@ static void plan_tx(struct world *w, struct tx_plan *plan)
         uint32_t bytes = w->messages[plan->numbers[i]].bytes;
         lv_put_be32(key, plan->numbers[i]);
         fill_body(plan->numbers[i], body, bytes);
-        m = plan->msgs[i] = lv_msg_new(lv_bytes(NULL, 0), lv_bytes(key, 4), lv_bytes(NULL, 0), bytes);
+        m = plan->msgs[i] =
+            lv_msg_new(lv_bytes(NULL, 0), lv_bytes(key, 4), lv_bytes(NULL, 0), bytes);
         if (m == NULL)
             continue;
         memcpy(lv_msg_body_room(m), body, bytes);
@@ -1242,8 +1244,7 @@ static void write_checkpoint(struct world *w, struct host *h)
     }
     if (w->is_dead)
         return;
-    enum lv_err err =
-        lv_account_checkpoint(h->accounts, JOURNALS, h->round_from, h->back, &c);
+    enum lv_err err = lv_account_checkpoint(h->accounts, JOURNALS, h->round_from, h->back, &c);
     if (err == LV_OK)
         err = lv_store_write_checkpoint(h->store, &c);
     if (err == LV_OK) {
@@ -1346,7 +1347,8 @@ static void one_op(struct world *w)
         transact(w);
     } else if (n < 880) {
         world_step(w);
-        if (!w->is_dead && !w->is_lenient && below(w, 4) == 0 && lv_wal_written(w->host->wal) == lv_wal_tail(w->host->wal))
+        if (!w->is_dead && !w->is_lenient && below(w, 4) == 0 &&
+            lv_wal_written(w->host->wal) == lv_wal_tail(w->host->wal))
             check_account(w->host);
     } else if (n < 980) {
         round_on(w);
@@ -1379,7 +1381,8 @@ void world_run(struct world *w, unsigned ops)
 /* ---- lives ---- */
 
 /* The model goes on with what was found. */
-static void prune(struct world *w, struct found **survivors, const size_t *counts, enum world_end how)
+static void prune(struct world *w, struct found **survivors, const size_t *counts,
+                  enum world_end how)
 {
     size_t kept = 0;
 

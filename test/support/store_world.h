@@ -16,13 +16,13 @@
 struct world;
 
 struct world_config {
-    uint64_t file_bytes; /* 0: as small as can be */
-    unsigned queues;     /* at a time; at most 8 */
-    bool has_bursts;     /* now and then thousands of messages at once: pages */
-    uint32_t body_max;   /* of most messages; some are several records long */
-    bool has_deletes;    /* queues are deleted and made anew */
-    bool has_transients; /* some messages are not persistent */
-    struct lv_dir *door; /* instead of the disk's own; borrows */
+    uint64_t file_bytes;  /* 0: as small as can be */
+    unsigned queues;      /* at a time; at most 8 */
+    bool has_bursts;      /* now and then thousands of messages at once: pages */
+    uint32_t body_max;    /* of most messages; some are several records long */
+    bool has_deletes;     /* queues are deleted and made anew */
+    bool has_transients;  /* some messages are not persistent */
+    struct lv_dir *door;  /* instead of the disk's own; borrows */
     struct sim_dir *disk; /* takes; NULL: a new one */
 };
 
@@ -47,10 +47,11 @@ bool world_close(struct world *w);
 void world_judge(struct world *w, struct sim_dir *image, uint64_t seed);
 /* How much an image has of what the model asks for, when damage is allowed: see world_open_damaged. */
 struct world_damage {
-    enum lv_err err;         /* of opening */
-    uint64_t missing, wrong; /* messages that must be there and are not; bodies that are not what was published */
-    uint64_t returned;       /* that must not be there */
-    uint64_t reports;        /* damage that was told */
+    enum lv_err err; /* of opening */
+    uint64_t missing,
+        wrong; /* messages that must be there and are not; bodies that are not what was published */
+    uint64_t returned; /* that must not be there */
+    uint64_t reports;  /* damage that was told */
 };
 /* Opens `image` (takes it), drains all queues, counts. */
 void world_open_damaged(struct world *w, struct sim_dir *image, struct world_damage *out);
