@@ -76,6 +76,20 @@ static void take_loads(struct lv_shard *shard)
     }
 }
 
+/* At a stop: what is left makes the account of what is alive complete; nobody is handed anything any more. */
+static void take_sheds(struct lv_shard *shard)
+{
+    struct lv_load *l = atomic_exchange(&shard->loaded, NULL), *next;
+
+    for (; l != NULL; l = next) {
+        next = (struct lv_load *)l->job.next;
+        if (l->kind == LV_LOAD_SHED)
+            lv_load_return(l, NULL, 0);
+        else
+            lv_load_free(l);
+    }
+}
+
 void lv_durable_attach(struct lv_home_queue *hq)
 {
     struct lv_shard *shard = hq->shard;
@@ -733,6 +747,7 @@ void lv_durable_stop(struct lv_broker *b)
     if (t == NULL)
         return;
     for (unsigned i = 0; i < lv_loops_count(b->loops); i++) {
+        take_sheds(&b->shards[i]);
         note_account(&b->shards[i], t);
         is_written = is_written && !t->loops[i].is_short;
     }

@@ -324,6 +324,21 @@ static void run_loads(struct host *h)
     }
 }
 
+/* At a stop nobody is handed anything any more, but the account is made complete. */
+static void run_sheds(struct host *h)
+{
+    struct lv_load *list = h->loads, *next;
+
+    h->loads = NULL;
+    for (; list != NULL; list = next) {
+        next = (struct lv_load *)list->job.next;
+        if (list->kind == LV_LOAD_SHED)
+            load_now(h, list);
+        else
+            lv_load_free(list);
+    }
+}
+
 /* ---- opening and closing, as broker/durable.c ---- */
 
 static enum lv_err visit_topology(void *ctx, uint8_t type, lv_lsn lsn, struct lv_bytes payload)
@@ -1456,6 +1471,7 @@ bool world_close(struct world *w)
     }
     is_good = is_good && lv_store_step(h->store) == LV_OK;
     is_good = is_good && lv_store_stop(h->store) == LV_OK;
+    run_sheds(h);
     for (unsigned k = 0; k < JOURNALS && is_good; k++)
         is_good = note(h, k, true);
     if (is_good) {
