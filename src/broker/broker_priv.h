@@ -113,6 +113,7 @@ struct lv_broker {
     lv_lsn checkpoint_from;   /* of the last checkpoint */
     struct lv_states *states; /* a checkpoint under way */
     struct lv_timer durable_timer;
+    lv_time_ms room_after; /* no checkpoint only for the sake of room before */
     struct lv_wal_reader *wal_reader; /* the reader's thread */
     uint64_t recovered_messages;
     _Atomic bool is_disk_full, is_closing;

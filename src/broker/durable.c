@@ -214,6 +214,8 @@ void lv_durable_turn(struct lv_loop *loop)
         return;
     wal = lv_store_messages(b->store);
     shard->journal.wall_ms = lv_clock_wall_us() / 1000;
+    if (LV_UNLIKELY(atomic_load_explicit(&b->is_disk_full, memory_order_relaxed)))
+        shard->alarms |= LV_ALARM_DISK; /* until the alarm's own round takes it back */
     take_loads(shard);
     if (LV_UNLIKELY(shard->journal.damaged != shard->damaged_told)) {
         lv_log(STORE_DAMAGED, lv_log_u64(shard->journal.damaged - shard->damaged_told));
@@ -264,6 +266,8 @@ static void on_full(void *ctx, bool is_full)
     struct lv_broker *b = ctx;
 
     atomic_store(&b->is_disk_full, is_full);
+    for (unsigned i = 0; is_full && i < lv_loops_count(b->loops); i++)
+        lv_loop_call(b->shards[i].loop); /* whoever publishes next waits: the reserve is for the others */
     if (is_full)
         lv_log(DISK_FULL);
     else
@@ -448,6 +452,19 @@ static void end_round(struct lv_shard *registry)
     states_free(t);
 }
 
+/* On a full disk a checkpoint is worth while as soon as something has left: it lets files go. */
+#define ROOM_EVERY_MS 500u
+
+static bool wants_room(struct lv_broker *b)
+{
+    lv_time_ms now = lv_shard_now(&b->shards[LV_REGISTRY_LOOP]);
+
+    if (now < b->room_after || lv_wal_tail(lv_store_messages(b->store)) == b->checkpoint_from)
+        return false;
+    b->room_after = now + ROOM_EVERY_MS;
+    return true;
+}
+
 static void tick(struct lv_loop *loop, struct lv_timer *timer)
 {
     struct lv_shard *registry = lv_loop_data(loop);
@@ -458,7 +475,8 @@ static void tick(struct lv_loop *loop, struct lv_timer *timer)
     lv_timer_start(loop, timer, DURABLE_TICK_MS, tick);
     if (t == NULL) {
         if (!b->is_stopping && lv_worker_is_idle(lv_store_reader(b->store)) &&
-            lv_wal_tail(wal) - b->checkpoint_from >= CHECKPOINT_FILES * lv_wal_file_bytes(wal))
+            (lv_wal_tail(wal) - b->checkpoint_from >= CHECKPOINT_FILES * lv_wal_file_bytes(wal) ||
+             (atomic_load(&b->is_disk_full) && wants_room(b))))
             start_round(registry);
     } else if (atomic_load(&t->is_done)) {
         end_round(registry);

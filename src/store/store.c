@@ -27,7 +27,7 @@ struct lv_store {
     struct lv_gate gate;
     struct lv_worker reader, keeper;
     struct make_job make_messages, make_topology;
-    _Atomic bool is_stopping, has_failed, is_full;
+    _Atomic bool is_stopping, has_failed, is_full, has_reserve;
     _Atomic uint64_t syncs, bytes, rounds;
 };
 
@@ -236,6 +236,36 @@ void lv_store_stats(const struct lv_store *s, struct lv_store_stats *out)
     out->rounds = atomic_load(&s->rounds);
 }
 
+/* ---- the reserve ----
+ * Files are removed after a checkpoint, and a checkpoint is a new file: on a full disk it gets the place of this one. */
+
+#define RESERVE_BYTES (UINT64_C(2) << 20)
+
+static void make_reserve(struct lv_store *s)
+{
+    struct lv_file *f;
+
+    if (atomic_load(&s->has_reserve))
+        return;
+    enum lv_err err = lv_dir_open_file(s->config.dir, "reserve", LV_FILE_WRITE | LV_FILE_CREATE, &f);
+    if (err == LV_EEXISTS)
+        err = lv_dir_open_file(s->config.dir, "reserve", LV_FILE_WRITE, &f);
+    if (err != LV_OK)
+        return;
+    err = lv_file_reserve(f, RESERVE_BYTES);
+    lv_file_close(f);
+    if (err == LV_OK)
+        atomic_store(&s->has_reserve, true);
+    else
+        (void)!lv_dir_unlink(s->config.dir, "reserve");
+}
+
+static bool give_reserve(struct lv_store *s)
+{
+    return atomic_exchange(&s->has_reserve, false) &&
+           lv_dir_unlink(s->config.dir, "reserve") == LV_OK;
+}
+
 /* ---- checkpoint ---- */
 
 #define CHECKPOINT_HEAD 48u
@@ -267,6 +297,8 @@ enum lv_err lv_store_write_checkpoint(struct lv_store *s, const struct lv_checkp
     }
     lv_wr_u32(&w, lv_crc32c(lv_bytes(text, w.used), 0));
     enum lv_err err = replace(s->config.dir, "checkpoint", lv_bytes(text, bytes));
+    if (err == LV_ENOSPC && give_reserve(s))
+        err = replace(s->config.dir, "checkpoint", lv_bytes(text, bytes));
     lv_mem_free(text, LV_TAG_STORE);
     if (err == LV_OK)
         lv_failpoint("checkpoint.done");
@@ -405,6 +437,8 @@ static enum lv_err make_one(struct lv_store *s, struct lv_wal *wal)
         set_full(s, true);
     else if (err == LV_OK)
         set_full(s, false);
+    if (err == LV_OK)
+        make_reserve(s);
     return err;
 }
 
@@ -494,7 +528,8 @@ static void run(void *ctx)
         }
         if (is_last && (!must_wait || atomic_load(&s->is_full)))
             return;
-        lv_gate_wait(&s->gate, must_wait ? FULL_RETRY_MS : is_marked ? 0 : IDLE_MARK_MS);
+        bool retries = must_wait || atomic_load(&s->is_full);
+        lv_gate_wait(&s->gate, retries ? FULL_RETRY_MS : is_marked ? 0 : IDLE_MARK_MS);
         if (!is_marked && !must_wait && !has_news(s->messages) && !has_news(s->topology)) {
             is_marked = true;
             (void)!lv_wal_mark(s->messages);
