@@ -70,7 +70,8 @@ static void alarm_check(struct lv_loop *loop, struct lv_timer *t)
     uint8_t alarms = look(b);
 
     lv_timer_start(loop, t, ALARM_CHECK_MS, alarm_check);
-    if (alarms == b->alarms)
+    bool was_hurried = atomic_exchange(&b->is_alarm_hurried, false);
+    if (alarms == b->alarms && !was_hurried)
         return;
     b->alarms = alarms;
     struct lv_mail m = { .op = LV_MAIL_ALARM, .a = alarms };

@@ -113,9 +113,10 @@ struct lv_broker {
     lv_lsn checkpoint_from;   /* of the last checkpoint */
     struct lv_states *states; /* a checkpoint under way */
     struct lv_timer durable_timer;
-    lv_time_ms room_after; /* no checkpoint only for the sake of room before */
+    lv_time_ms room_after;            /* no checkpoint only for the sake of room before */
     struct lv_wal_reader *wal_reader; /* the reader's thread */
     uint64_t recovered_messages;
+    _Atomic bool is_alarm_hurried; /* loops set their alarm before the registry's round: it says again how things are */
     _Atomic bool is_disk_full, is_closing;
     bool is_recovering, is_stopped;
     lv_lsn tidy_from, tidy_end; /* a snapshot that is not stable yet; tidy_end 0: none */

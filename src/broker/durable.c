@@ -266,8 +266,10 @@ static void on_full(void *ctx, bool is_full)
     struct lv_broker *b = ctx;
 
     atomic_store(&b->is_disk_full, is_full);
+    atomic_store(&b->is_alarm_hurried, true);
     for (unsigned i = 0; is_full && i < lv_loops_count(b->loops); i++)
-        lv_loop_call(b->shards[i].loop); /* whoever publishes next waits: the reserve is for the others */
+        lv_loop_call(
+            b->shards[i].loop); /* whoever publishes next waits: the reserve is for the others */
     if (is_full)
         lv_log(DISK_FULL);
     else

@@ -9,6 +9,7 @@
 #define STORE_BYTES 48u
 #define TOPOLOGY_FILE_BYTES (UINT64_C(1) << 20)
 #define TOPOLOGY_RING_BYTES ((size_t)1 << 20)
+#define AHEAD_BYTES (UINT64_C(16) << 20)
 #define IDLE_MARK_MS 200u /* without new records for that long the last ones get their mark */
 #define FULL_RETRY_MS 100u
 
@@ -162,11 +163,13 @@ enum lv_err lv_store_open(const struct lv_store_config *config, struct lv_store 
         .file_bytes = file_bytes,
         .ring_bytes = config->ring_bytes,
         .appenders = config->appenders,
+        .ahead_bytes = AHEAD_BYTES,
     };
     if (err == LV_OK)
         err = lv_wal_new(&wal, &s->messages);
     wal.name = "topology";
     wal.id = ~s->id;
+    wal.ahead_bytes = 0;
     wal.file_bytes = TOPOLOGY_FILE_BYTES;
     wal.ring_bytes = TOPOLOGY_RING_BYTES;
     if (err == LV_OK)

@@ -17,9 +17,6 @@
 #include "os/failpoint.h"
 #include "store/wal_priv.h"
 
-/* Made ahead: what is left when the disk is full, for everything but publishes. At least two files. */
-#define AHEAD_BYTES (UINT64_C(16) << 20)
-
 uint32_t lv_crc32c(struct lv_bytes b, uint32_t init)
 {
     while (b.len > INT32_MAX) {
@@ -434,7 +431,7 @@ enum lv_err lv_wal_check_head(const struct lv_wal *wal, uint64_t number,
 
 bool lv_wal_wants_file(const struct lv_wal *wal)
 {
-    uint64_t ahead = LV_MIN(LV_MAX(AHEAD_BYTES / wal->config.file_bytes, 2u), 64u);
+    uint64_t ahead = LV_MIN(LV_MAX(wal->config.ahead_bytes / wal->config.file_bytes, 2u), 64u);
 
     return atomic_load(&wal->newest) < atomic_load(&wal->current) + ahead;
 }

@@ -41,6 +41,7 @@ struct lv_wal_config {
     uint64_t file_bytes; /* a power of two from LV_WAL_FILE_MIN */
     size_t ring_bytes;   /* a power of two; at least 8 records of lv_wal_record_max() */
     unsigned appenders;  /* numbers 0..appenders-1; one more is the writer's own */
+    uint64_t ahead_bytes; /* files made ahead: what is left on a full disk for everything but publishes; at least two files */
 };
 
 enum lv_err lv_wal_new(const struct lv_wal_config *config, struct lv_wal **out) LV_MUST_USE;

@@ -19,6 +19,9 @@ class SmallDisk(Leveret):
 
     def _launch(self):
         os.makedirs(self.dir + "/data", exist_ok=True)
+        if os.path.ismount(self.dir + "/data"):     # started again
+            super()._launch()
+            return
         mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=700", "tmpfs", self.dir + "/data"],
                                capture_output=True, check=False)
         if mount.returncode != 0:
