@@ -164,6 +164,8 @@ static enum lv_err append_message(struct lv_journal *j, uint64_t id, uint64_t se
 
     if (has_parts) {
         size_t count = (body.len + lv_wal_record_max(j->wal) - 1) / lv_wal_record_max(j->wal);
+        if (MESSAGE_HEAD + names + count * 8 > lv_wal_record_max(j->wal))
+            return LV_EFULL; /* properties, or a list of parts, that no record holds: refused, not lost silently */
         list = lv_mem_alloc(LV_MAX(count, 1u) * 8, LV_TAG_STORE);
         if (list == NULL)
             return LV_ENOMEM;

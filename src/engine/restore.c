@@ -6,6 +6,7 @@
 #include "engine/queue_priv.h"
 #include "engine/state_priv.h"
 
+#define STATE_PARTS_MAX 1048576u
 #define READ_FIRST 4096u /* most states are short */
 
 /* A queue while its records are read. Entries and pages each in the order of their places; no two overlap. */
@@ -455,6 +456,8 @@ static enum lv_err read_state(struct lv_recovery *r, struct lv_restore *q, lv_ls
         if (err != LV_OK)
             break;
         if (at == lsn) {
+            if (h.part >= STATE_PARTS_MAX)
+                return LV_ECORRUPT;
             count = h.part + 1;
             if (count > LV_ARRAY_LEN(parts))
                 list = lv_mem_alloc(count * sizeof(*list), LV_TAG_STORE);

@@ -360,6 +360,20 @@ static enum lv_err cut(struct walk *k, lv_lsn from, lv_lsn to)
     return LV_OK;
 }
 
+static enum lv_err sync_before(struct walk *k, uint64_t number)
+{
+    struct lv_file *f;
+    enum lv_err err = lv_wal_open_file(k->wal, number - 1, LV_FILE_WRITE, &f);
+
+    if (err == LV_OK) {
+        err = lv_file_sync(f);
+        lv_file_close(f);
+    } else if (err == LV_ENOTFOUND) {
+        err = LV_OK;
+    }
+    return err == LV_OK ? lv_dir_sync(k->wal->config.dir) : err;
+}
+
 /* The file that appending goes on in, whole and with its head. */
 static enum lv_err settle(struct walk *k, lv_lsn end, bool is_clean)
 {
@@ -389,6 +403,9 @@ static enum lv_err settle(struct walk *k, lv_lsn end, bool is_clean)
             lv_file_close(f);
         }
     }
+    /* After a kill the last full file, or a name, may have been written and not synced. */
+    if (err == LV_OK && !is_clean)
+        err = sync_before(k, number);
     if (err != LV_OK)
         return err;
     if (k->files.count == 0 || newest < number) {

@@ -584,5 +584,7 @@ enum lv_err lv_store_step(struct lv_store *s)
         if (err == LV_OK || err == LV_ENOSPC)
             err = do_round(s, &did, &must_wait);
     }
+    if (err != LV_OK && err != LV_ENOSPC && err != LV_ENOMEM)
+        fail(s, err, "write or sync the log");
     return err;
 }
