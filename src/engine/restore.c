@@ -785,18 +785,6 @@ void lv_recovery_queue_facts(const struct lv_recovery *r, uint64_t id,
     out->state = lv_place_lsn(q->state_place);
 }
 
-uint64_t lv_recovery_next(const struct lv_recovery *r, size_t *pos)
-{
-    size_t i = 0;
-
-    for (const struct lv_restore *q = r->queues; q != NULL; q = q->hh.next)
-        if (i++ == *pos) {
-            ++*pos;
-            return q->id;
-        }
-    return 0;
-}
-
 /* Entries [from, to) of `q` as chunks of the ready list. */
 static enum lv_err fill_entries(struct lv_restore *from, size_t begin, size_t end,
                                 struct lv_queue *q)

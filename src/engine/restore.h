@@ -49,7 +49,5 @@ void lv_recovery_queue_facts(const struct lv_recovery *r, uint64_t id,
 enum lv_err lv_recovery_walk(struct lv_recovery *r, uint64_t id,
                              void (*each)(void *ctx, uint64_t seq, uint64_t place, bool redelivered),
                              void *ctx) LV_MUST_USE;
-/* Ids of all queues that have something, one after the other: *pos begins as 0; 0 at the end. */
-uint64_t lv_recovery_next(const struct lv_recovery *r, size_t *pos);
 
 #endif

@@ -95,11 +95,6 @@ uint64_t lv_wal_file_bytes(const struct lv_wal *wal)
     return wal->config.file_bytes;
 }
 
-uint64_t lv_wal_id(const struct lv_wal *wal)
-{
-    return wal->config.id;
-}
-
 /* ---- append ---- */
 
 static void ring_put(struct lv_wal *wal, lv_lsn at, const void *src, size_t bytes)

@@ -113,7 +113,6 @@ static inline uint64_t lv_lsn_file(lv_lsn lsn, uint64_t file_bytes)
     return lsn / file_bytes;
 }
 uint64_t lv_wal_file_bytes(const struct lv_wal *wal);
-uint64_t lv_wal_id(const struct lv_wal *wal);
 /* Name of file `number`, into `out`. */
 void lv_wal_file_name(const struct lv_wal *wal, uint64_t number, char out[LV_FILE_NAME_MAX + 1]);
 /* Number of the oldest file that is there, and of the one that is written to. */

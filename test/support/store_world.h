@@ -45,16 +45,6 @@ void world_restart(struct world *w, enum world_end how);
 bool world_close(struct world *w);
 /* Opens `image` (takes it) aside and holds it against the model; the world goes on as if nothing had been. */
 void world_judge(struct world *w, struct sim_dir *image, uint64_t seed);
-/* How much an image has of what the model asks for, when damage is allowed: see world_open_damaged. */
-struct world_damage {
-    enum lv_err err; /* of opening */
-    uint64_t missing,
-        wrong; /* messages that must be there and are not; bodies that are not what was published */
-    uint64_t returned; /* that must not be there */
-    uint64_t reports;  /* damage that was told */
-};
-/* Opens `image` (takes it), drains all queues, counts. */
-void world_open_damaged(struct world *w, struct sim_dir *image, struct world_damage *out);
 struct sim_dir *world_disk(struct world *w);
 /* Is the store dead: did a call fail? */
 bool world_is_dead(const struct world *w);
