@@ -21,6 +21,9 @@ build  uthash-dev
 build  libssl-dev
 build  libpcre2-dev
 build  libargon2-dev
+build  libwebsockets-dev
+build  libjansson-dev
+build  libcurl4-openssl-dev
 test   libcmocka-dev
 test   clang
 test   libclang-rt-14-dev

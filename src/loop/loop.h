@@ -98,6 +98,14 @@ static inline bool lv_timer_is_running(const struct lv_timer *t)
  * takes the mail may use it until the end of that turn. From any loop's thread. */
 extern const struct lv_reclaim lv_loop_reclaim;
 
+/* Readers that are no loop (a thread that shows what there is). A thread enters once and leaves once; between begin and end
+ * it may use what it finds in a shared structure, and while it does, nothing that is retired is freed: keep it short, and
+ * end it before waiting for anything. It takes no mail, so what loops post to each other is not for it. */
+void lv_reader_enter(void);
+void lv_reader_begin(void);
+void lv_reader_end(void);
+void lv_reader_leave(void);
+
 /* The watchdog: what this loop is doing now, for its warning when a turn takes over LV_TURN_SLOW_MS. Static text. */
 #define LV_TURN_SLOW_MS 50
 void lv_loop_doing(struct lv_loop *loop, const char *what);

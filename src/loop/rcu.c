@@ -186,6 +186,30 @@ void lv_rcu_quiescent(struct lv_loop *loop, bool will_wait)
     loop->is_offline = will_wait;
 }
 
+/* ---- readers that are no loop: offline but for what they read ---- */
+
+void lv_reader_enter(void)
+{
+    urcu_qsbr_register_thread();
+    lv_reader_end();
+}
+
+void lv_reader_begin(void)
+{
+    urcu_qsbr_thread_online();
+}
+
+void lv_reader_end(void)
+{
+    lv_tsan_release(&tsan_quiescence);
+    urcu_qsbr_thread_offline();
+}
+
+void lv_reader_leave(void)
+{
+    urcu_qsbr_unregister_thread();
+}
+
 /* ---- the end ---- */
 
 struct last {
