@@ -13,6 +13,6 @@ if [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
 fi
 echo "python-env: installing $list into $venv"
 rm -f "$stamp"
-python3 -m venv --clear "$venv"
+python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$list"
 printf '%s\n' "$want" >"$stamp"

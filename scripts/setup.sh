@@ -32,6 +32,8 @@ test   python3-venv
 test   ca-certificates
 test   librabbitmq-dev
 test   rabbitmq-server
+test   prometheus
+test   nagios-plugins-rabbitmq
 lint   git
 lint   python3
 lint   clang-format
@@ -67,7 +69,7 @@ else
     exit 1
 fi
 
-# RabbitMQ is only compared with: its service must neither start now nor take port 5672 at the next boot.
+# RabbitMQ and Prometheus are only for tests: their services must neither start now nor take ports at the next boot.
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=false
 clean_up() {
@@ -76,7 +78,7 @@ clean_up() {
     fi
 }
 case " $missing " in
-*' rabbitmq-server '*)
+*' rabbitmq-server '* | *' prometheus '*)
     if [ ! -e "$policy" ]; then
         trap clean_up EXIT
         trap 'exit 1' HUP INT TERM
@@ -92,10 +94,11 @@ $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
     -o DPkg::Lock::Timeout=300 install $missing </dev/null >/dev/null
 
-case " $missing " in
-*' rabbitmq-server '*)
-    if [ -d /run/systemd/system ]; then
-        $as_root systemctl --quiet disable --now rabbitmq-server.service epmd.socket epmd.service || true
-    fi
-    ;;
-esac
+if [ -d /run/systemd/system ]; then
+    case " $missing " in
+    *' rabbitmq-server '*) $as_root systemctl --quiet disable --now rabbitmq-server.service epmd.socket epmd.service || true ;;
+    esac
+    case " $missing " in
+    *' prometheus '*) $as_root systemctl --quiet disable --now prometheus.service || true ;;
+    esac
+fi
