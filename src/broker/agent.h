@@ -16,10 +16,10 @@ enum lv_agent_verb {
     LV_AGENT_QUEUE_PURGE,      /* name -> messages */
     LV_AGENT_EXCHANGE_DECLARE, /* name type flags arguments -> is_new */
     LV_AGENT_EXCHANGE_DELETE,  /* name if_unused; 404 when it is not there */
-    LV_AGENT_BIND,             /* name other to_exchange key arguments */
-    LV_AGENT_UNBIND,           /* likewise; 404 when it is not there */
-    LV_AGENT_PUBLISH, /* name key properties body -> is_routed, once it is accepted and stable */
-    LV_AGENT_GET,     /* name count ack_mode -> messages_got */
+    LV_AGENT_BIND,             /* name (source) other (destination) to_exchange key arguments */
+    LV_AGENT_UNBIND,           /* likewise; nothing to say when it is not there */
+    LV_AGENT_PUBLISH, /* name key properties... body -> is_routed, once it is accepted and stable; 506: an alarm */
+    LV_AGENT_GET, /* name count ack_mode -> got */
 };
 
 /* RabbitMQ's ackmode of /queues/V/Q/get. */
@@ -50,9 +50,15 @@ struct lv_agent {
     struct lv_bytes name, other, key;
     struct lv_bytes arguments; /* field table, without its length, checked */
     enum lv_exchange_type type;
-    bool durable, exclusive, auto_delete, internal, if_unused, if_empty, to_exchange;
-    struct lv_bytes properties,
-        body;       /* publish: property flags and values as in a 0-9-1 header frame; checked */
+    bool durable, auto_delete, internal, if_unused, if_empty, to_exchange;
+    /* publish: property flags and values as in a 0-9-1 header frame, checked, and what they say */
+    struct lv_bytes properties, body;
+    bool is_persistent, has_expiration, has_user_id;
+    uint8_t priority;
+    uint32_t ttl_ms;
+    struct lv_bytes headers, user_id;
+    const struct lv_bytes *more_keys; /* CC and BCC */
+    size_t more_count;
     uint32_t count; /* get: at most LV_AGENT_GET_MAX */
     enum lv_agent_ack ack_mode;
     /* Results */

@@ -82,7 +82,6 @@ static enum lv_err shard_start(struct lv_loop *loop)
     struct lv_broker *b = lv_loop_owner(loop);
     struct lv_shard *shard = &b->shards[lv_loop_index(loop)];
 
-    shard->loop = loop;
     lv_loop_set_data(loop, shard);
     if (shard->index == LV_REGISTRY_LOOP) {
         lv_alarm_start(shard);
@@ -103,6 +102,7 @@ enum lv_err lv_broker_set_loops(struct lv_broker *b, struct lv_loops *loops)
         struct lv_shard *shard = &b->shards[i];
         shard->broker = b;
         shard->index = i;
+        shard->loop = lv_loops_at(loops, i);
         lv_handles_init(&shard->queues, (uint8_t)i);
         lv_handles_init(&shard->feeds, (uint8_t)i);
         lv_handles_init(&shard->subs, (uint8_t)i);
@@ -145,6 +145,10 @@ void lv_broker_free(struct lv_broker *b)
 
     atomic_store(&b->is_ending, true);
     lv_verify_stop(b->verify);
+    for (unsigned i = 0; b->shards != NULL && i < lv_loops_count(b->loops); i++)
+        lv_errands_drop(&b->shards[i]);
+    if (b->shards != NULL)
+        lv_agents_drop(&b->shards[LV_REGISTRY_LOOP]);
     lv_durable_stop(b);
     for (unsigned i = 0; b->shards != NULL && i < lv_loops_count(b->loops); i++)
         shard_fini(&b->shards[i]);
@@ -216,7 +220,11 @@ static void mail_arrived(struct lv_loop *loop, unsigned from, const struct lv_ma
 
 static void turn_end(struct lv_loop *loop)
 {
-    lv_access_turn(lv_loop_data(loop));
+    struct lv_shard *shard = lv_loop_data(loop);
+
+    if (LV_UNLIKELY(atomic_load_explicit(&shard->errands, memory_order_relaxed) != NULL))
+        lv_errands_turn(shard);
+    lv_access_turn(shard);
     lv_durable_turn(loop);
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/table.h"
 #include "broker/broker.h"
+#include "broker/errand.h"
 #include "broker/session.h"
 #include "engine/load.h"
 #include "store/store.h"
@@ -68,6 +69,7 @@ struct lv_shard {
     uint8_t alarms;                        /* LV_ALARM_*: publishers must wait */
     _Atomic uint32_t session_count;        /* placement reads it from every loop */
     _Atomic(struct lv_login_try *) logins; /* compared, newest first; by the verifier's thread */
+    _Atomic(struct lv_errand *) errands;   /* to be run, newest first; by any thread */
 
     /* durable.c */
     struct lv_journal journal;
@@ -166,6 +168,13 @@ void lv_broker_mail_access(struct lv_shard *shard);
 /* Sends the session away, or ends consumers, if it is not right any more. */
 void lv_session_recheck(struct lv_session *s);
 
+/* errand.c, agent.c */
+/* At the end of each turn that finds some. */
+void lv_errands_turn(struct lv_shard *shard);
+/* No loop runs any more: what is left goes back to its desk, not done. */
+void lv_errands_drop(struct lv_shard *shard);
+void lv_agents_drop(struct lv_shard *registry);
+
 /* login.c */
 void lv_logins_take(struct lv_shard *shard);
 /* Those that nobody will take any more. */
@@ -258,6 +267,11 @@ unsigned lv_place_session(const struct lv_broker *b);
 bool lv_may_move(const struct lv_broker *b, unsigned from, unsigned to);
 
 /* session.c */
+/* A session without a socket (agent.c): it ends by lv_session_end, like every other. LV_ENOMEM, LV_EFULL. */
+enum lv_err lv_session_open_detached(struct lv_session *s, struct lv_shard *shard,
+                                     const struct lv_session_ops *ops) LV_MUST_USE;
+/* Its input waits. */
+void lv_session_pause(struct lv_session *s);
 /* Remembers that the session owns an exclusive queue of that name. false: no memory. */
 bool lv_session_own(struct lv_session *s, struct lv_bytes queue);
 /* Reads the session's input again, unless something else still holds it. */

@@ -65,7 +65,7 @@ bool lv_call_leave(struct lv_call *call)
     call->is_away = true;
     if (call->session != NULL) {
         call->session->call = call;
-        lv_conn_pause(&call->session->conn);
+        lv_session_pause(call->session);
     }
     return true;
 }

@@ -4,6 +4,25 @@
 
 static void mover_run(struct lv_loop *loop, struct lv_task *task);
 
+static void begin(struct lv_session *s, struct lv_shard *shard, const struct lv_session_ops *ops)
+{
+    s->ops = ops;
+    s->broker = shard->broker;
+    s->shard = shard;
+    s->id = atomic_fetch_add(&shard->broker->next_session_id, 1) + 1;
+    lv_list_init(&s->awaiting);
+    lv_list_init(&s->mover.link);
+    s->mover.run = mover_run;
+}
+
+enum lv_err lv_session_open_detached(struct lv_session *s, struct lv_shard *shard,
+                                     const struct lv_session_ops *ops)
+{
+    begin(s, shard, ops);
+    s->is_detached = true;
+    return lv_handles_add(&shard->sessions, s, &s->self);
+}
+
 enum lv_err lv_session_open(struct lv_session *s, struct lv_shard *shard, int fd,
                             const struct lv_session_ops *ops, const struct lv_conn_ops *conn_ops)
 {
@@ -16,19 +35,21 @@ enum lv_err lv_session_open(struct lv_session *s, struct lv_shard *shard, int fd
         lv_handles_remove(&shard->sessions, s->self);
         return err;
     }
-    s->ops = ops;
-    s->broker = shard->broker;
-    s->shard = shard;
-    s->id = atomic_fetch_add(&shard->broker->next_session_id, 1) + 1;
-    lv_list_init(&s->awaiting);
-    lv_list_init(&s->mover.link);
-    s->mover.run = mover_run;
+    begin(s, shard, ops);
     atomic_fetch_add(&shard->session_count, 1);
     return LV_OK;
 }
 
+void lv_session_pause(struct lv_session *s)
+{
+    if (!s->is_detached)
+        lv_conn_pause(&s->conn);
+}
+
 void lv_session_resume(struct lv_session *s)
 {
+    if (s->is_detached)
+        return;
     if (LV_UNLIKELY(s->is_recheck_due) && s->call == NULL)
         lv_session_recheck(s);
     if (s->call == NULL && s->login == NULL && !s->is_moving && !s->is_blocked && !s->is_dying)
@@ -120,7 +141,8 @@ void lv_session_end(struct lv_session *s)
     lv_list_remove(&s->awaiting);
     if (s->self != 0)
         lv_handles_remove(&shard->sessions, s->self);
-    atomic_fetch_sub(&shard->session_count, 1);
+    if (!s->is_detached)
+        atomic_fetch_sub(&shard->session_count, 1);
     lv_mem_free(s->exclusive, LV_TAG_CONN);
     s->exclusive = NULL;
     lv_pass_fini(&s->pass);
@@ -154,7 +176,8 @@ unsigned lv_session_queue_loop(const struct lv_session *s, struct lv_bytes queue
 
 bool lv_session_follow(struct lv_session *s, unsigned loop)
 {
-    if (s->is_moving || s->is_dying || loop == s->shard->index || s->sub_count != 0)
+    if (s->is_detached || s->is_moving || s->is_dying || loop == s->shard->index ||
+        s->sub_count != 0)
         return false;
     if (!lv_may_move(s->broker, s->shard->index, loop) || !s->ops->can_move(s))
         return false;

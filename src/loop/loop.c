@@ -202,6 +202,10 @@ unsigned lv_loops_count(const struct lv_loops *loops)
 {
     return loops->count;
 }
+struct lv_loop *lv_loops_at(struct lv_loops *loops, unsigned i)
+{
+    return loops->loop[i];
+}
 unsigned lv_loop_index(const struct lv_loop *loop)
 {
     return loop->index;

@@ -46,6 +46,8 @@ enum lv_err lv_loops_run(struct lv_loops *loops) LV_MUST_USE;
 void lv_loops_stop(struct lv_loops *loops);
 void lv_loops_free(struct lv_loops *loops);
 unsigned lv_loops_count(const struct lv_loops *loops);
+/* The i-th, there from lv_loops_new to lv_loops_free. */
+struct lv_loop *lv_loops_at(struct lv_loops *loops, unsigned i);
 
 unsigned lv_loop_index(const struct lv_loop *loop);
 struct lv_loops *lv_loop_all(const struct lv_loop *loop);
