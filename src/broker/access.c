@@ -2,7 +2,7 @@
 #include "broker/access.h"
 
 #include "base/mem.h"
-#include "broker/broker_priv.h"
+#include "broker/policies_priv.h"
 #include "config/config.h"
 #include "os/os.h"
 #include "security/defaults.h"
@@ -131,7 +131,8 @@ static void changed(void *ctx, enum lv_access_kind kind, struct lv_bytes key)
 
     (void)kind, (void)key;
     b->is_access_changed = true;
-    lv_loop_again(b->shards[LV_REGISTRY_LOOP].loop);
+    if (b->shards[LV_REGISTRY_LOOP].loop != NULL) /* else nobody is here yet */
+        lv_loop_again(b->shards[LV_REGISTRY_LOOP].loop);
 }
 
 /* Once for all changes of a turn. */
@@ -285,6 +286,17 @@ static int64_t limit_of(uint32_t setting)
     return setting == UINT32_MAX ? LV_NO_LIMIT : (int64_t)setting;
 }
 
+static enum lv_err apply_policies(struct lv_broker *b)
+{
+    struct lv_ptrmap_entry *v;
+    enum lv_err err = LV_OK;
+    size_t pos = 0;
+
+    while (err == LV_OK && (v = lv_ptrmap_next(&b->vhosts, &pos)) != NULL)
+        err = lv_policies_apply((struct lv_vhost *)v);
+    return err;
+}
+
 enum lv_err lv_broker_begin(struct lv_broker *b)
 {
     struct lv_throttle_rule rule = LV_THROTTLE_DEFAULT;
@@ -295,6 +307,8 @@ enum lv_err lv_broker_begin(struct lv_broker *b)
     if (err == LV_OK && lv_access_count(b->access, LV_ACCESS_USER) == 0 &&
         lv_access_count(b->access, LV_ACCESS_VHOST) == 0)
         err = first_records(b);
+    if (err == LV_OK)
+        err = apply_policies(b);
     rule.burst = b->settings->login_failures;
     if (err == LV_OK)
         err = lv_verify_start(&rule, &b->verify);

@@ -4,7 +4,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "broker/broker_priv.h"
+#include "broker/policies_priv.h"
 
 /* ---- virtual hosts ---- */
 
@@ -43,6 +43,7 @@ static void vhost_free(struct lv_vhost *v)
         lv_mem_free(e, LV_TAG_QUEUE);
     }
     lv_router_fini(&v->router);
+    lv_parameters_free(atomic_load_explicit(&v->parameters, memory_order_relaxed));
     lv_mem_free(v, LV_TAG_BROKER);
 }
 
@@ -157,6 +158,7 @@ void lv_broker_free(struct lv_broker *b)
         vhost_free((struct lv_vhost *)e);
     }
     lv_ptrmap_fini(&b->vhosts);
+    lv_parameters_free(atomic_load_explicit(&b->globals, memory_order_relaxed));
     lv_access_free(b->access);
     lv_wal_reader_free(b->wal_reader);
     lv_store_close(b->store);

@@ -14,10 +14,13 @@
 
 enum { LV_ALARM_MEMORY = 1, LV_ALARM_DISK = 2 };
 
+struct lv_parameters;
+
 struct lv_vhost {
     struct lv_ptrmap_entry name; /* first */
     struct lv_router router;     /* first but for the name: see lv_meta_exchange_gone */
     struct lv_broker *broker;
+    _Atomic(struct lv_parameters *) parameters; /* replaced whole by the registry; NULL: none */
     char text[];
 };
 
@@ -98,6 +101,9 @@ struct lv_broker {
     lv_time_ms stop_due;
     bool is_stopping;
     uint8_t alarms; /* LV_ALARM_* */
+
+    /* policies.c */
+    _Atomic(struct lv_parameters *) globals; /* likewise */
 
     /* access.c */
     struct lv_access *access;
@@ -246,6 +252,10 @@ enum lv_err lv_meta_binding(struct lv_broker *b, const struct lv_vhost *v, bool 
 /* `value` is nothing in a del. LV_EFULL, LV_ENOMEM. */
 enum lv_err lv_meta_access(struct lv_broker *b, bool put, enum lv_access_kind kind,
                            struct lv_bytes key, struct lv_bytes value) LV_MUST_USE;
+/* `vhost` and `component` are empty for a global one; `value` is nothing in a del. LV_EFULL, LV_ENOMEM. */
+enum lv_err lv_meta_parameter(struct lv_broker *b, bool put, struct lv_bytes vhost,
+                              struct lv_bytes component, struct lv_bytes name,
+                              struct lv_bytes value) LV_MUST_USE;
 /* lv_router.exchange_gone */
 void lv_meta_exchange_gone(struct lv_router *r, const struct lv_exchange *x);
 /* Writes all of it anew when most of the log is of the past, and lets the older files go. Registry; cheap when not. */

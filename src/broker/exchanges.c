@@ -1,7 +1,7 @@
 /* Exchanges and bindings: all of it is the registry's. */
 #include "base/mem.h"
 #include "base/table.h"
-#include "broker/broker_priv.h"
+#include "broker/policies_priv.h"
 
 /* The answer waits until what was done is stable. */
 static void finish_changed(struct lv_shard *registry, struct lv_call *call)
@@ -50,6 +50,8 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
         enum lv_err err = lv_meta_put_exchange(registry->broker, call->vhost, &spec);
         if (err == LV_OK)
             err = lv_router_declare(router, &spec, &x);
+        if (err == LV_OK)
+            err = lv_policies_apply_exchange(call->vhost, x);
         if (err != LV_OK)
             lv_call_fail(call, 541, "%s", lv_err_text(err));
     }

@@ -2,7 +2,7 @@
  * them in order gives what there was. Only what survives a restart is in it: durable exchanges and queues, and bindings
  * between them. Deleting a thing deletes its bindings, in the log as in the router. */
 #include "base/mem.h"
-#include "broker/broker_priv.h"
+#include "broker/policies_priv.h"
 #include "os/failpoint.h"
 #include "store/meta.h"
 
@@ -131,6 +131,21 @@ enum lv_err lv_meta_access(struct lv_broker *b, bool put, enum lv_access_kind ki
     return append(b, &m);
 }
 
+enum lv_err lv_meta_parameter(struct lv_broker *b, bool put, struct lv_bytes vhost,
+                              struct lv_bytes component, struct lv_bytes name, struct lv_bytes value)
+{
+    struct lv_meta m = {
+        .kind = LV_META_PARAMETER,
+        .is_put = put,
+        .vhost = vhost,
+        .component = component,
+        .name = name,
+        .value = value,
+    };
+
+    return append(b, &m);
+}
+
 /* ---- reading ---- */
 
 static enum lv_err visit_queue(struct lv_broker *b, struct lv_vhost *v, const struct lv_meta *m)
@@ -235,6 +250,8 @@ enum lv_err lv_meta_visit(void *broker, uint8_t type, lv_lsn lsn, struct lv_byte
     }
     if (m.kind == LV_META_ACCESS)
         return visit_access(b, &m);
+    if (m.kind == LV_META_PARAMETER)
+        return lv_parameter_visit(b, &m.vhost, m.is_put, m.component, m.name, m.value);
     struct lv_vhost *v = lv_vhost_find(b, m.vhost);
     if (v == NULL)
         return LV_OK;
@@ -259,10 +276,37 @@ static enum lv_err snapshot_bindings(struct lv_broker *b, struct lv_vhost *v)
     return err;
 }
 
+static enum lv_err snapshot_parameter(struct lv_broker *b, const struct lv_parameter *p)
+{
+    return lv_meta_parameter(b, true, p->vhost, p->component, p->name, p->value);
+}
+
+static enum lv_err snapshot_parameters(struct lv_broker *b, const struct lv_vhost *v)
+{
+    const struct lv_parameter *p;
+    enum lv_err err = LV_OK;
+    size_t pos = 0;
+
+    while (err == LV_OK && (p = lv_parameter_next(b, v->name.key, &pos)) != NULL)
+        err = snapshot_parameter(b, p);
+    return err;
+}
+
+static enum lv_err snapshot_globals(struct lv_broker *b)
+{
+    const struct lv_parameter *p;
+    enum lv_err err = LV_OK;
+    size_t pos = 0;
+
+    while (err == LV_OK && (p = lv_global_next(b, &pos)) != NULL)
+        err = snapshot_parameter(b, p);
+    return err;
+}
+
 static enum lv_err snapshot_vhost(struct lv_broker *b, struct lv_vhost *v)
 {
     struct lv_ptrmap_entry *e;
-    enum lv_err err = LV_OK;
+    enum lv_err err = snapshot_parameters(b, v);
     size_t pos = 0;
 
     while (err == LV_OK && (e = lv_ptrmap_next(&v->router.exchanges, &pos)) != NULL) {
@@ -309,6 +353,8 @@ static enum lv_err snapshot(struct lv_broker *b)
 #undef X
     size_t pos = 0;
 
+    if (err == LV_OK)
+        err = snapshot_globals(b);
     while (err == LV_OK && (e = lv_ptrmap_next(&b->vhosts, &pos)) != NULL)
         err = snapshot_vhost(b, (struct lv_vhost *)e);
     return err;

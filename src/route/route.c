@@ -91,6 +91,7 @@ static void exchange_free(void *ptr)
     struct lv_exchange *x = ptr;
 
     lv_exchange_ops(x)->fini(x);
+    lv_mem_free(atomic_load_explicit(&x->by_policy, memory_order_relaxed), LV_TAG_ROUTE);
     lv_mem_free(x, LV_TAG_ROUTE);
 }
 
@@ -131,6 +132,35 @@ enum lv_err lv_router_declare(struct lv_router *r, const struct lv_exchange_spec
         return err;
     }
     *out = x;
+    return LV_OK;
+}
+
+static void alternate_free(void *ptr)
+{
+    lv_mem_free(ptr, LV_TAG_ROUTE);
+}
+
+enum lv_err lv_router_set_alternate(struct lv_router *r, struct lv_exchange *x, bool has,
+                                    struct lv_bytes name)
+{
+    struct lv_alternate *old = atomic_load_explicit(&x->by_policy, memory_order_relaxed);
+    struct lv_alternate *new = NULL;
+
+    if (has ? old != NULL && lv_bytes_eq(lv_bytes(old->name, old->len), name) : old == NULL)
+        return LV_OK;
+    if (has) {
+        LV_ASSERT(name.len <= LV_SHORTSTR_MAX);
+        new = lv_mem_alloc(sizeof(*new) + name.len, LV_TAG_ROUTE);
+        if (new == NULL)
+            return LV_ENOMEM;
+        new->len = (uint8_t)name.len;
+        if (name.len != 0)
+            memcpy(new->name, name.ptr, name.len);
+    }
+    atomic_store_explicit(&x->by_policy, new, memory_order_release);
+    changed(r);
+    if (old != NULL)
+        r->reclaim->retire(old, alternate_free);
     return LV_OK;
 }
 

@@ -32,6 +32,7 @@ struct lv_dest {
 };
 
 struct lv_exchange; /* below */
+struct lv_alternate;
 
 /* One virtual host's names. Readers look at `exchanges`, `queues` and `version` only. */
 struct lv_router {
@@ -62,8 +63,9 @@ struct lv_exchange {
     bool had_binding; /* auto-delete only bites after the first one */
     bool is_default;  /* the nameless one */
     /* private */
-    _Atomic uint32_t exchange_bindings; /* of bindings_out, those that lead to an exchange */
-    bool is_doomed;                     /* being deleted */
+    _Atomic(struct lv_alternate *) by_policy; /* where unroutable messages go if `spec` does not say */
+    _Atomic uint32_t exchange_bindings;       /* of bindings_out, those that lead to an exchange */
+    bool is_doomed;                           /* being deleted */
     struct lv_link doomed;
     struct lv_exchange_table *table; /* per type: how readers find destinations; part of this allocation */
 };
@@ -110,6 +112,10 @@ enum lv_err lv_router_declare(struct lv_router *r, const struct lv_exchange_spec
                               struct lv_exchange **out) LV_MUST_USE;
 /* Removes the exchange, its bindings both ways, and auto-delete exchanges that lose their last binding by it. */
 void lv_router_delete(struct lv_router *r, struct lv_exchange *x);
+/* Names the alternate exchange that a policy gives; one of the exchange's own comes before it. `has` false: none. Copies.
+ * LV_ENOMEM: unchanged. */
+enum lv_err lv_router_set_alternate(struct lv_router *r, struct lv_exchange *x, bool has,
+                                    struct lv_bytes name) LV_MUST_USE;
 /* Enters a queue under name.key, and fills in everything else of `q`. Borrows `q` until it is removed, and until
  * readers have passed after that. LV_EEXISTS, LV_ENOMEM: nothing changed. */
 enum lv_err lv_router_add_queue(struct lv_router *r, struct lv_dest *q) LV_MUST_USE;

@@ -6,6 +6,12 @@
 #include "route/rcuset_priv.h"
 #include "route/route.h"
 
+/* A name that readers see or do not. */
+struct lv_alternate {
+    uint8_t len;
+    uint8_t name[];
+};
+
 /* ---- exchange types ---- */
 
 /* What makes a type. `bind` enters a binding that is not there yet; on LV_ENOMEM the table is as before. */

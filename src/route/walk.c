@@ -93,9 +93,23 @@ static enum lv_err route_default(const struct lv_router *r, const struct lv_rout
     return err;
 }
 
+static bool alternate_of(const struct lv_exchange *x, struct lv_bytes *name)
+{
+    const struct lv_alternate *by_policy;
+
+    *name = x->spec.alternate;
+    if (x->spec.has_alternate)
+        return true;
+    by_policy = atomic_load_explicit(&x->by_policy, memory_order_acquire);
+    if (by_policy != NULL)
+        *name = lv_bytes(by_policy->name, by_policy->len);
+    return by_policy != NULL;
+}
+
 static enum lv_err visit(const struct lv_router *r, const struct lv_exchange *x,
                          const struct lv_route_query *query, struct lv_route *rt)
 {
+    struct lv_bytes name;
     enum lv_err err;
 
     rt->matched = false;
@@ -103,10 +117,10 @@ static enum lv_err visit(const struct lv_router *r, const struct lv_exchange *x,
         err = route_default(r, query, rt);
     else
         err = lv_exchange_ops(x)->route(x, query, rt);
-    if (err != LV_OK || rt->matched || !x->spec.has_alternate)
+    if (err != LV_OK || rt->matched || !alternate_of(x, &name))
         return err;
     /* By name, and at this moment: it may come and go as it likes (RabbitMQ). */
-    struct lv_exchange *alternate = lv_router_exchange(r, x->spec.alternate);
+    struct lv_exchange *alternate = lv_router_exchange(r, name);
     return alternate != NULL ? lv_route_add(rt, &alternate->dest) : LV_OK;
 }
 
@@ -126,5 +140,6 @@ bool lv_route_uses_headers(const struct lv_router *r, const struct lv_exchange *
 {
     (void)r;
     return x->spec.type == LV_EXCHANGE_HEADERS || x->spec.has_alternate ||
+           atomic_load_explicit(&x->by_policy, memory_order_relaxed) != NULL ||
            atomic_load_explicit(&x->exchange_bindings, memory_order_acquire) != 0;
 }

@@ -7,7 +7,7 @@ enum { FLAG_AUTO_DELETE = 1, FLAG_INTERNAL = 2, FLAG_ALTERNATE = 4 };
 size_t lv_meta_bytes_max(const struct lv_meta *m)
 {
     return NAMES_MAX + 16 + m->type.len + m->alternate.len + m->arguments.len + m->access_key.len +
-           m->access_value.len;
+           m->access_value.len + m->value.len;
 }
 
 /* ---- writing ---- */
@@ -52,6 +52,14 @@ static void write_access(struct lv_wr *w, const struct lv_meta *m)
         lv_wr_long(w, m->access_value);
 }
 
+static void write_parameter(struct lv_wr *w, const struct lv_meta *m)
+{
+    lv_wr_short(w, m->component);
+    lv_wr_short(w, m->name);
+    if (m->is_put)
+        lv_wr_long(w, m->value);
+}
+
 void lv_meta_write(struct lv_wr *w, const struct lv_meta *m)
 {
     lv_wr_u8(w, (uint8_t)m->kind);
@@ -68,6 +76,8 @@ void lv_meta_write(struct lv_wr *w, const struct lv_meta *m)
         write_queue(w, m);
     else if (m->kind == LV_META_EXCHANGE)
         write_exchange(w, m);
+    else if (m->kind == LV_META_PARAMETER)
+        write_parameter(w, m);
     else
         write_binding(w, m);
 }
@@ -100,7 +110,7 @@ bool lv_meta_parse(uint8_t type, struct lv_bytes payload, struct lv_meta *out)
         return false;
     *out = (struct lv_meta){ .is_put = type == LV_REC_META_PUT };
     out->kind = lv_rd_u8(&rd);
-    if (out->kind < LV_META_QUEUE || out->kind > LV_META_ACCESS)
+    if (out->kind < LV_META_QUEUE || out->kind > LV_META_PARAMETER)
         return false;
     if (out->kind == LV_META_COUNTER) {
         out->identity = lv_bytes(payload.ptr, 1);
@@ -123,6 +133,8 @@ bool lv_meta_parse(uint8_t type, struct lv_bytes payload, struct lv_meta *out)
         out->key = lv_rd_short(&rd);
         out->arguments = lv_rd_long(&rd);
     } else {
+        if (out->kind == LV_META_PARAMETER)
+            out->component = lv_rd_short(&rd);
         out->name = lv_rd_short(&rd);
     }
     out->identity = lv_bytes(payload.ptr, payload.len - lv_rd_left(&rd));
@@ -130,5 +142,7 @@ bool lv_meta_parse(uint8_t type, struct lv_bytes payload, struct lv_meta *out)
         read_queue(&rd, out);
     else if (out->is_put && out->kind == LV_META_EXCHANGE)
         read_exchange(&rd, out);
+    else if (out->is_put && out->kind == LV_META_PARAMETER)
+        out->value = lv_rd_long(&rd);
     return !rd.bad;
 }

@@ -12,8 +12,9 @@ enum lv_meta_kind {
     LV_META_QUEUE = 1,
     LV_META_EXCHANGE = 2,
     LV_META_BINDING = 3,
-    LV_META_COUNTER = 4, /* the next queue id */
-    LV_META_ACCESS = 5,  /* of access control: what is in it security/record.h says */
+    LV_META_COUNTER = 4,   /* the next queue id */
+    LV_META_ACCESS = 5,    /* of access control: what is in it security/record.h says */
+    LV_META_PARAMETER = 6, /* policies are some of them */
 };
 
 struct lv_meta {
@@ -31,6 +32,8 @@ struct lv_meta {
     bool is_to_exchange;
     uint8_t access; /* access: which kind of record */
     struct lv_bytes access_key, access_value;
+    struct lv_bytes component,
+        value;                /* parameter; a global one has neither virtual host nor component */
     struct lv_bytes identity; /* when read: bytes that only records of the same thing begin with */
 };
 

@@ -75,7 +75,8 @@ static void put_access(FILE *out, const struct lv_meta *m)
 
 static void put_meta(FILE *out, const struct lv_meta *m)
 {
-    static const char *const kinds[] = { "", "queue", "exchange", "binding", "counter", "access" };
+    static const char *const kinds[] = { "",        "queue",  "exchange", "binding",
+                                         "counter", "access", "parameter" };
 
     fprintf(out, ", \"kind\": \"%s\"", kinds[m->kind]);
     if (m->kind == LV_META_COUNTER || (m->kind == LV_META_QUEUE && m->is_put))
@@ -88,6 +89,10 @@ static void put_meta(FILE *out, const struct lv_meta *m)
         return;
     fputs(", \"vhost\": ", out);
     lv_json_string(out, m->vhost);
+    if (m->kind == LV_META_PARAMETER) { /* no value: passwords may be in it */
+        fputs(", \"component\": ", out);
+        lv_json_string(out, m->component);
+    }
     if (m->kind == LV_META_BINDING) {
         fputs(", \"source\": ", out);
         lv_json_string(out, m->source);

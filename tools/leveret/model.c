@@ -31,7 +31,8 @@ enum lv_err lv_model_visit(void *model, uint8_t type, lv_lsn lsn, struct lv_byte
     }
     if (meta.kind == LV_META_COUNTER || (meta.kind == LV_META_QUEUE && meta.is_put))
         m->next_queue_id = LV_MAX(m->next_queue_id, meta.id + (meta.kind == LV_META_QUEUE));
-    if (meta.kind == LV_META_COUNTER || meta.kind == LV_META_ACCESS)
+    if (meta.kind == LV_META_COUNTER || meta.kind == LV_META_ACCESS ||
+        meta.kind == LV_META_PARAMETER)
         return LV_OK;
     struct lv_model_item *item = find(m, meta.identity);
     if (!meta.is_put) {

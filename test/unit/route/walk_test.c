@@ -137,6 +137,37 @@ LV_TEST(alternate_takes_what_nothing_matched)
     world_close(&w);
 }
 
+/* Of two, the exchange's own comes first. */
+LV_TEST(a_policy_may_name_the_alternate)
+{
+    struct world w;
+
+    world_open(&w);
+    queue(&w, "q");
+    queue(&w, "rest");
+    declare(&w, "x", LV_EXCHANGE_DIRECT, "");
+    declare(&w, "x1", LV_EXCHANGE_DIRECT, "ae=none");
+    declare(&w, "x2", LV_EXCHANGE_FANOUT, "");
+    CHECK_EQ(bind(&w, "x2", "rest", "", ""), LV_OK);
+    CHECK(!lv_route_uses_headers(&w.r, exchange(&w, "x")));
+    uint64_t version = w.r.version;
+    CHECK_EQ(lv_router_set_alternate(&w.r, exchange(&w, "x"), true, LV_BYTES_LIT("x2")), LV_OK);
+    CHECK(w.r.version > version);
+    CHECK(lv_route_uses_headers(&w.r, exchange(&w, "x")));
+    CHECK_STR(routed(&w, "x", "k", ""), "rest");
+    version = w.r.version;
+    CHECK_EQ(lv_router_set_alternate(&w.r, exchange(&w, "x"), true, LV_BYTES_LIT("x2")), LV_OK);
+    CHECK_EQ(w.r.version, version);
+    CHECK_EQ(lv_router_set_alternate(&w.r, exchange(&w, "x1"), true, LV_BYTES_LIT("x2")), LV_OK);
+    CHECK_STR(routed(&w, "x1", "k", ""), "");
+    CHECK_EQ(lv_router_set_alternate(&w.r, exchange(&w, "x"), true, LV_BYTES_LIT("")), LV_OK);
+    CHECK_STR(routed(&w, "x", "q", ""), "q");
+    CHECK_EQ(lv_router_set_alternate(&w.r, exchange(&w, "x"), false, LV_BYTES_LIT("")), LV_OK);
+    CHECK_STR(routed(&w, "x", "q", ""), "");
+    CHECK_EQ(lv_router_set_alternate(&w.r, exchange(&w, "x"), true, LV_BYTES_LIT("x2")), LV_OK);
+    world_close(&w);
+}
+
 /* Chained; a loop is cut; the default exchange may be one. */
 LV_TEST(alternates_chain_and_loop)
 {

@@ -78,6 +78,23 @@ LV_TEST(binding_and_counter)
     CHECK_EQ(again(&m, buf, sizeof(buf)).id, 9);
 }
 
+LV_TEST(parameter)
+{
+    uint8_t put_buf[2048], del_buf[2048];
+    struct lv_meta m = { .kind = LV_META_PARAMETER,
+                         .is_put = true,
+                         .vhost = LV_BYTES_LIT("v"),
+                         .component = LV_BYTES_LIT("policy"),
+                         .name = LV_BYTES_LIT("p"),
+                         .value = LV_BYTES_LIT("{}") };
+    struct lv_meta put = again(&m, put_buf, sizeof(put_buf));
+
+    CHECK(lv_bytes_eq(put.component, m.component));
+    CHECK(lv_bytes_eq(put.value, m.value));
+    m.is_put = false;
+    CHECK(lv_bytes_eq(again(&m, del_buf, sizeof(del_buf)).identity, put.identity));
+}
+
 LV_TEST(another_version)
 {
     struct lv_meta m;
