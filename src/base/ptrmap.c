@@ -98,7 +98,7 @@ enum lv_err lv_ptrmap_add(struct lv_ptrmap *m, struct lv_ptrmap_entry *e)
            there != &tombstone)
         i = (i + 1) & s->mask;
     m->used += there == NULL;
-    m->count++;
+    __atomic_store_n(&m->count, m->count + 1, __ATOMIC_RELAXED);
     atomic_store_explicit(&s->at[i], e, memory_order_release);
     return LV_OK;
 }
@@ -118,7 +118,7 @@ void lv_ptrmap_remove(struct lv_ptrmap *m, struct lv_ptrmap_entry *e)
             break;
         }
     }
-    m->count--;
+    __atomic_store_n(&m->count, m->count - 1, __ATOMIC_RELAXED);
 }
 
 struct lv_ptrmap_entry *lv_ptrmap_next(const struct lv_ptrmap *m, size_t *pos)

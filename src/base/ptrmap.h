@@ -26,7 +26,7 @@ struct lv_ptrmap_slots;
 struct lv_ptrmap {
     _Atomic(struct lv_ptrmap_slots *) slots;
     const struct lv_reclaim *reclaim; /* borrows, for the map's life */
-    size_t count;                     /* entries; writer's thread */
+    size_t count;                     /* entries; lv_ptrmap_count for all but the writer */
     size_t used;                      /* entries and tombstones */
 };
 
@@ -40,7 +40,13 @@ struct lv_ptrmap_entry *lv_ptrmap_get(const struct lv_ptrmap *m, struct lv_bytes
 enum lv_err lv_ptrmap_add(struct lv_ptrmap *m, struct lv_ptrmap_entry *e) LV_MUST_USE;
 /* Takes out exactly the pointer `e`; does nothing when it is not there. Never fails. */
 void lv_ptrmap_remove(struct lv_ptrmap *m, struct lv_ptrmap_entry *e);
-/* Steps through all entries: start with *pos = 0; NULL at the end. The writer may remove what it was handed. */
+/* Steps through all entries: start with *pos = 0; NULL at the end. The writer may remove what it was handed. Another thread
+ * that walks while the map grows may meet some twice, while it shrinks may miss some. */
 struct lv_ptrmap_entry *lv_ptrmap_next(const struct lv_ptrmap *m, size_t *pos);
+/* How many entries there are; momentary. Any thread. */
+static inline size_t lv_ptrmap_count(const struct lv_ptrmap *m)
+{
+    return __atomic_load_n(&m->count, __ATOMIC_RELAXED);
+}
 
 #endif

@@ -300,12 +300,14 @@ static void publish(struct agent_session *as)
         msg->has_expiration = a->has_expiration;
         msg->ttl_ms = a->ttl_ms;
         a->is_routed = memo.count != 0;
+        lv_session_published(&as->s, &memo, msg, 1,
+                             a->is_routed ? LV_FATE_ROUTED : LV_FATE_RETURNED);
         as->lack = lv_session_publish(&as->s, memo.queues, memo.count, msg, 1, &lost, &as->end);
         if (lost)
             fail(as, 541, "out of memory");
         lv_msg_unref(msg);
     }
-    lv_route_memo_fini(&memo);
+    lv_route_memo_fini(&as->s, &memo);
     look_whether_stable(as);
 }
 

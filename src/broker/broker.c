@@ -40,7 +40,7 @@ static void vhost_free(struct lv_vhost *v)
 
     while ((e = lv_ptrmap_next(&v->router.queues, &pos)) != NULL) {
         lv_router_remove_queue(&v->router, (struct lv_dest *)e);
-        lv_mem_free(e, LV_TAG_QUEUE);
+        lv_queue_entry_free(e);
     }
     lv_router_fini(&v->router);
     lv_parameters_free(atomic_load_explicit(&v->parameters, memory_order_relaxed));
@@ -110,6 +110,7 @@ enum lv_err lv_broker_set_loops(struct lv_broker *b, struct lv_loops *loops)
         lv_handles_init(&shard->sessions, (uint8_t)i);
         lv_route_init(&shard->route);
         lv_list_init(&shard->awaiting);
+        lv_count_init(shard);
     }
     return LV_OK;
 }
@@ -228,6 +229,7 @@ static void turn_end(struct lv_loop *loop)
         lv_errands_turn(shard);
     lv_access_turn(shard);
     lv_durable_turn(loop);
+    lv_count_turn(lv_loop_data(loop)); /* last: of all that was done */
 }
 
 void lv_broker_hook(struct lv_broker *b, struct lv_loops_config *config)

@@ -6,6 +6,7 @@
 #include "base/table.h"
 #include "broker/broker.h"
 #include "broker/errand.h"
+#include "broker/observe.h"
 #include "broker/session.h"
 #include "engine/load.h"
 #include "store/store.h"
@@ -28,12 +29,21 @@ struct lv_vhost {
 #define LV_HOME_NONE_YET ((lv_handle)0)
 #define LV_HOME_NONE_EVER ((lv_handle)1 << 8)
 
+/* A queue's numbers, written at its home, read by anybody. */
+struct lv_queue_stats {
+    _Atomic uint64_t ready, unsettled, consumers, ready_here, ready_bytes, unsettled_bytes;
+    _Atomic uint64_t published, out[LV_QUEUE_COUNTER_COUNT];
+    _Atomic uint64_t active_ms; /* the loop's clock when they changed last; 0: never */
+};
+
 /* The directory's record of a queue: written by the registry, read by every loop under RCU. */
 struct lv_queue_entry {
     struct lv_dest dest;    /* first */
     _Atomic lv_handle home; /* the queue, on its home loop; or one of LV_HOME_* */
     uint64_t id;            /* never given twice, also over restarts */
     uint64_t owner;         /* session that has it exclusively, 0: nobody */
+    struct lv_vhost *vhost;
+    _Atomic(struct lv_queue_stats *) stats; /* own memory; NULL: it never had a home */
     bool durable, auto_delete;
     struct lv_bytes arguments; /* views data */
     uint8_t data[];            /* name, arguments */
@@ -48,7 +58,9 @@ struct lv_home_queue {
     struct lv_queue_entry *entry; /* the registry's once it is in the directory */
     struct lv_vhost *vhost;
     lv_handle self;
-    struct lv_call *gets; /* basic.get that waits for the disk */
+    struct lv_call *gets;         /* basic.get that waits for the disk */
+    struct lv_queue_stats *stats; /* the entry's, once it is this queue's */
+    struct lv_link noted;         /* in the shard's list: `stats` is older than the queue */
 };
 
 /* The home's side of a consumer. */
@@ -64,12 +76,19 @@ struct lv_shard {
     struct lv_broker *broker;
     struct lv_loop *loop;
     unsigned index;
-    struct lv_handles queues;              /* of struct lv_home_queue */
-    struct lv_handles feeds;               /* of struct lv_feed */
-    struct lv_handles subs;                /* of struct lv_sub */
-    struct lv_handles sessions;            /* of struct lv_session */
-    struct lv_route route;                 /* scratch */
-    uint8_t alarms;                        /* LV_ALARM_*: publishers must wait */
+    struct lv_handles queues;   /* of struct lv_home_queue */
+    struct lv_handles feeds;    /* of struct lv_feed */
+    struct lv_handles subs;     /* of struct lv_sub */
+    struct lv_handles sessions; /* of struct lv_session */
+    struct lv_route route;      /* scratch */
+    uint8_t alarms;             /* LV_ALARM_*: publishers must wait */
+
+    /* count.c */
+    bool is_counting;
+    struct lv_link noted;      /* queues whose numbers changed */
+    struct lv_link publishing; /* route memos with something to add to their exchange's numbers */
+    _Atomic uint64_t tally[sizeof(struct lv_counters) / sizeof(uint64_t)]; /* a struct lv_counters */
+
     _Atomic uint32_t session_count;        /* placement reads it from every loop */
     _Atomic(struct lv_login_try *) logins; /* compared, newest first; by the verifier's thread */
     _Atomic(struct lv_errand *) errands;   /* to be run, newest first; by any thread */
@@ -167,6 +186,34 @@ enum lv_err lv_vhost_make(struct lv_broker *b, struct lv_bytes name) LV_MUST_USE
 /* While nothing runs yet: with all that is in it. */
 void lv_vhost_forget(struct lv_broker *b, struct lv_bytes name);
 
+/* count.c */
+/* Adds to a counter of this loop's struct lv_counters. Its thread. */
+static inline void lv_tally_add(struct lv_shard *shard, size_t word, uint64_t n)
+{
+    _Atomic uint64_t *at = &shard->tally[word];
+
+    atomic_store_explicit(at, atomic_load_explicit(at, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+#define LV_TALLY(shard, field, n) \
+    lv_tally_add((shard), offsetof(struct lv_counters, field) / sizeof(uint64_t), (n))
+void lv_count_init(struct lv_shard *shard);
+/* At the end of each turn. */
+void lv_count_turn(struct lv_shard *shard);
+/* Adds what the memo has gathered: before it counts for another exchange. */
+void lv_count_memo(struct lv_route_memo *memo);
+/* What publishers of this loop have not added yet: before one of them goes to another loop. */
+void lv_count_publishers(struct lv_shard *shard);
+/* The numbers of the home queue have changed. */
+void lv_count_note(void *home_queue);
+/* Before its queue is freed. */
+void lv_count_last(struct lv_home_queue *hq);
+
+/* observe.c */
+/* Wall clock in ms since which an object has done nothing, whose loop's clock was `active_ms` when it last did something (0:
+ * never); 0: it is not idle. Any thread. */
+uint64_t lv_idle_since(lv_time_ms active_ms);
+
 /* access.c */
 /* At the end of each turn. */
 void lv_access_turn(struct lv_shard *shard);
@@ -210,8 +257,9 @@ extern const struct lv_queue_sink lv_home_sink;
 lv_handle lv_home_of(struct lv_shard *shard, struct lv_vhost *vhost, struct lv_queue_entry *entry);
 struct lv_home_queue *lv_home_find(struct lv_shard *shard, lv_handle queue);
 /* A directory entry with these names, everything else zero; NULL: no memory. */
-struct lv_queue_entry *lv_queue_entry_new(struct lv_bytes name,
+struct lv_queue_entry *lv_queue_entry_new(struct lv_vhost *vhost, struct lv_bytes name,
                                           struct lv_bytes arguments) LV_MUST_USE;
+void lv_queue_entry_free(void *entry);
 /* Makes the queue of an entry on this loop, whoever else may be doing so; NULL: no memory, or another was first. */
 struct lv_home_queue *lv_home_make(struct lv_shard *shard, struct lv_vhost *vhost,
                                    struct lv_queue_entry *entry);

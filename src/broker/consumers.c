@@ -67,6 +67,7 @@ const struct lv_queue_sink lv_home_sink = {
     .deliver = feed_deliver,
     .cancelled = feed_cancelled,
     .available = lv_home_available,
+    .noted = lv_count_note,
 };
 
 /* The consumer has left; an auto-delete queue goes with its last one. */

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "broker/broker_priv.h"
 #include "config/config.h"
+#include "os/os.h"
 
 struct lv_login_try {
     struct lv_verify_job job;  /* first */
@@ -83,6 +84,10 @@ static void answer(struct lv_session *s, enum lv_login login, struct lv_bytes us
             login = err == LV_EREFUSED ? LV_LOGIN_REFUSED : LV_LOGIN_FAILED;
         }
     }
+    if (login == LV_LOGIN_OK)
+        LV_TALLY(s->shard, logins_ok, 1);
+    else
+        LV_TALLY(s->shard, logins_failed, 1);
     s->ops->logged_in(s, login);
 }
 
@@ -185,5 +190,8 @@ enum lv_err lv_session_enter(struct lv_session *s, struct lv_bytes vhost, struct
         return err;
     s->vhost = lv_vhost_find(s->broker, vhost);
     LV_ASSERT(s->vhost != NULL); /* it is made before its record is seen */
+    s->opened_ms = lv_clock_wall_us() / 1000;
+    if (!s->is_detached)
+        LV_TALLY(s->shard, connections_opened, 1);
     return LV_OK;
 }

@@ -155,14 +155,14 @@ static enum lv_err visit_queue(struct lv_broker *b, struct lv_vhost *v, const st
     if (!m->is_put) {
         if (old != NULL) {
             lv_router_remove_queue(&v->router, old);
-            lv_mem_free(old, LV_TAG_QUEUE);
+            lv_queue_entry_free(old);
         }
         return LV_OK;
     }
     b->next_queue_id = LV_MAX(b->next_queue_id, m->id + 1);
     if (old != NULL)
         return LV_OK; /* a snapshot says again what is known */
-    struct lv_queue_entry *entry = lv_queue_entry_new(m->name, m->arguments);
+    struct lv_queue_entry *entry = lv_queue_entry_new(v, m->name, m->arguments);
     if (entry == NULL)
         return LV_ENOMEM;
     entry->id = m->id;
@@ -170,7 +170,7 @@ static enum lv_err visit_queue(struct lv_broker *b, struct lv_vhost *v, const st
     entry->auto_delete = m->is_auto_delete;
     enum lv_err err = lv_router_add_queue(&v->router, &entry->dest);
     if (err != LV_OK)
-        lv_mem_free(entry, LV_TAG_QUEUE);
+        lv_queue_entry_free(entry);
     return err;
 }
 

@@ -9,8 +9,6 @@
  */
 #ifndef LV_BROKER_OBSERVE_H
 #define LV_BROKER_OBSERVE_H
-#include <stdatomic.h>
-
 #include "base/bytes.h"
 #include "broker/errand.h"
 #include "engine/queue.h"
@@ -22,23 +20,15 @@ struct lv_queue_entry;
 /* ---- counters ---- */
 
 /* Of a node's life. Names as RabbitMQ's metrics have them (rabbitmq_global_..., rabbitmq_..._total). */
-#define LV_COUNTERS(X)                                                                     \
-    X(connections_opened)                                                                  \
-    X(connections_closed)                                                                  \
-    X(channels_opened)                                                                     \
-    X(channels_closed)                                                                     \
-    X(queues_declared)                                                                     \
-    X(queues_created)                                                                      \
-    X(queues_deleted) X(messages_received) X(messages_received_confirm) X(messages_routed) \
-        X(messages_confirmed) X(unroutable_dropped) X(unroutable_returned) X(logins_ok)    \
-            X(logins_failed)
+#define LV_COUNTERS(X)                                                                             \
+    X(connections_opened)                                                                          \
+    X(connections_closed)                                                                          \
+    X(channels_opened)                                                                             \
+    X(channels_closed) X(queues_declared) X(queues_created) X(queues_deleted) X(messages_received) \
+        X(messages_received_confirm) X(messages_routed) X(messages_confirmed)                      \
+            X(unroutable_dropped) X(unroutable_returned) X(logins_ok) X(logins_failed)
 
-/* By queue type (enum lv_queue_kind): what consumers got and gave back. */
-#define LV_QUEUE_COUNTERS(X)                                \
-    X(deliver_no_ack) /* basic.deliver that needs no ack */ \
-    X(deliver)        /* basic.deliver that does */         \
-    X(get_no_ack) X(get) X(get_empty) X(redeliver) X(ack)
-
+/* What consumers got and gave back is counted by queue type: LV_QUEUE_COUNTERS (engine/queue.h). */
 enum lv_queue_kind { LV_QUEUE_CLASSIC, LV_QUEUE_QUORUM, LV_QUEUE_STREAM, LV_QUEUE_KINDS };
 
 /* Sizes of bodies received: counts of those of at most 100, 1e3, 1e4, 1e5, 1e6, 1e7, 5e7, 1e8 bytes (and of none of the
@@ -58,11 +48,7 @@ struct lv_counters {
 #define X(name) uint64_t name;
     LV_COUNTERS(X)
 #undef X
-    struct lv_queue_totals {
-#define X(name) uint64_t name;
-        LV_QUEUE_COUNTERS(X)
-#undef X
-    } by_kind[LV_QUEUE_KINDS];
+    struct lv_queue_totals by_kind[LV_QUEUE_KINDS];
     uint64_t sizes[LV_SIZE_BUCKETS], size_sum;
     uint64_t publishers;     /* channels that have published */
     struct lv_times confirm; /* a sample of: publish received to confirm written */
@@ -85,6 +71,7 @@ const struct lv_exchange *lv_observe_exchange_find(const struct lv_vhost *v, str
 /* Grows with every queue, exchange or binding made or gone in it: who remembers a list compares it. */
 uint64_t lv_vhost_version(const struct lv_vhost *v);
 size_t lv_vhost_queue_count(const struct lv_vhost *v);
+size_t lv_vhost_exchange_count(const struct lv_vhost *v);
 
 /* A queue as a reader sees it; views stay for the reader's section. */
 struct lv_queue_info {
@@ -94,6 +81,7 @@ struct lv_queue_info {
     bool durable, auto_delete, exclusive;
     uint64_t owner; /* exclusive: id of the session */
     uint64_t ready, unsettled, consumers;
+    uint64_t ready_here; /* of `ready`, about as many are in memory */
     uint64_t ready_bytes, unsettled_bytes;
     uint64_t published;         /* messages that came in */
     struct lv_queue_totals out; /* what went out */
@@ -104,7 +92,9 @@ void lv_queue_describe(const struct lv_queue_entry *entry, struct lv_queue_info 
 
 /* Messages published to an exchange, and by it to queues. */
 struct lv_exchange_info {
-    uint64_t publish_in, publish_out;
+    uint64_t publish_in,
+        publish_out; /* messages to it; to queues (one message to three queues: 3) */
+    uint64_t confirmed, returned, dropped;
 };
 void lv_exchange_count(const struct lv_exchange *x, struct lv_exchange_info *out);
 

@@ -2,8 +2,12 @@
 #include "base/mem.h"
 #include "broker/broker_priv.h"
 
-void lv_route_memo_fini(struct lv_route_memo *memo)
+void lv_route_memo_fini(struct lv_session *s, struct lv_route_memo *memo)
 {
+    lv_count_memo(memo);
+    if (memo->is_publisher)
+        LV_TALLY(s->shard, publishers, UINT64_MAX); /* one less */
+    memo->is_publisher = false;
     lv_mem_free(memo->queues, LV_TAG_CHANNEL);
     memo->queues = NULL;
     memo->count = memo->cap = 0;
@@ -73,6 +77,7 @@ static enum lv_err route_slow(struct lv_session *s, struct lv_route_memo *memo,
         return LV_EREFUSED;
     if (memo->version != version || !memo_is_exchange(memo, exchange)) {
         struct lv_exchange *x = lv_router_exchange(router, exchange);
+        lv_count_memo(memo);
         memo->version = 0;
         if (x == NULL)
             return LV_ENOTFOUND;

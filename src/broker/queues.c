@@ -15,9 +15,13 @@ struct lv_home_queue *lv_home_find(struct lv_shard *shard, lv_handle queue)
     return lv_handles_get(&shard->queues, queue);
 }
 
-static void entry_free(void *ptr)
+void lv_queue_entry_free(void *ptr)
 {
-    lv_mem_free(ptr, LV_TAG_QUEUE);
+    struct lv_queue_entry *entry = ptr;
+
+    if (entry != NULL)
+        lv_mem_free(atomic_load_explicit(&entry->stats, memory_order_relaxed), LV_TAG_QUEUE);
+    lv_mem_free(entry, LV_TAG_QUEUE);
 }
 
 static void home_forget(struct lv_shard *shard, struct lv_home_queue *hq)
@@ -31,7 +35,10 @@ static void home_forget(struct lv_shard *shard, struct lv_home_queue *hq)
         lv_call_finish(shard, get);
     }
     lv_handles_remove(&shard->queues, hq->self);
+    lv_count_last(hq);
     lv_queue_free(hq->queue);
+    if (atomic_load_explicit(&hq->entry->stats, memory_order_relaxed) != hq->stats)
+        lv_mem_free(hq->stats, LV_TAG_QUEUE); /* it never was the entry's queue */
     lv_mem_free(hq, LV_TAG_QUEUE);
 }
 
@@ -45,15 +52,19 @@ static struct lv_home_queue *home_new(struct lv_shard *shard, struct lv_vhost *v
     hq->shard = shard;
     hq->vhost = vhost;
     hq->entry = entry;
-    if (lv_queue_new(&lv_home_sink, &hq->queue) != LV_OK)
+    hq->stats = lv_mem_zalloc(sizeof(*hq->stats), LV_TAG_QUEUE);
+    if (hq->stats == NULL || lv_queue_new(&lv_home_sink, &hq->queue) != LV_OK)
         goto err_free;
     if (lv_handles_add(&shard->queues, hq, &hq->self) != LV_OK)
         goto err_queue;
     lv_durable_attach(hq);
+    lv_list_init(&hq->noted);
+    lv_count_note(hq);
     return hq;
 err_queue:
     lv_queue_free(hq->queue);
 err_free:
+    lv_mem_free(hq->stats, LV_TAG_QUEUE);
     lv_mem_free(hq, LV_TAG_QUEUE);
     return NULL;
 }
@@ -64,8 +75,12 @@ struct lv_home_queue *lv_home_make(struct lv_shard *shard, struct lv_vhost *vhos
     struct lv_home_queue *hq = home_new(shard, vhost, entry);
     lv_handle none = LV_HOME_NONE_YET;
 
-    if (hq == NULL || atomic_compare_exchange_strong(&entry->home, &none, hq->self))
+    if (hq == NULL)
+        return NULL;
+    if (atomic_compare_exchange_strong(&entry->home, &none, hq->self)) {
+        atomic_store_explicit(&entry->stats, hq->stats, memory_order_release);
         return hq;
+    }
     home_forget(shard, hq); /* another loop, or a deletion, was first */
     return NULL;
 }
@@ -99,7 +114,8 @@ static void registry_remove(struct lv_shard *registry, struct lv_vhost *vhost,
     /* Without memory for the record the queue may be there again after a restart, as if deleted just after it. */
     (void)!lv_meta_del_queue(registry->broker, vhost, entry);
     lv_router_remove_queue(&vhost->router, &entry->dest);
-    vhost->router.reclaim->retire(entry, entry_free);
+    vhost->router.reclaim->retire(entry, lv_queue_entry_free);
+    LV_TALLY(registry, queues_deleted, 1);
     if (call != NULL && was_durable)
         finish_changed(registry, call);
     else if (call != NULL)
@@ -199,13 +215,15 @@ void lv_queue_delete(struct lv_call *call)
 
 /* ---- declare ---- */
 
-struct lv_queue_entry *lv_queue_entry_new(struct lv_bytes name, struct lv_bytes arguments)
+struct lv_queue_entry *lv_queue_entry_new(struct lv_vhost *vhost, struct lv_bytes name,
+                                          struct lv_bytes arguments)
 {
     struct lv_queue_entry *entry =
         lv_mem_zalloc(sizeof(*entry) + name.len + arguments.len, LV_TAG_QUEUE);
 
     if (entry == NULL)
         return NULL;
+    entry->vhost = vhost;
     memcpy(entry->data, name.ptr, name.len);
     if (arguments.len != 0)
         memcpy(entry->data + name.len, arguments.ptr, arguments.len);
@@ -216,7 +234,7 @@ struct lv_queue_entry *lv_queue_entry_new(struct lv_bytes name, struct lv_bytes 
 
 static struct lv_queue_entry *entry_new(const struct lv_call *call)
 {
-    struct lv_queue_entry *entry = lv_queue_entry_new(call->name, call->arguments);
+    struct lv_queue_entry *entry = lv_queue_entry_new(call->vhost, call->name, call->arguments);
 
     if (entry == NULL)
         return NULL;
@@ -240,7 +258,7 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
     if (!exists && call->session != NULL &&
         lv_pass_may_add_queue(&call->session->pass, call->name, call->vhost->router.queues.count,
                               &why) != LV_OK) {
-        entry_free(entry);
+        lv_queue_entry_free(entry);
         lv_call_fail(call, why.code, "%s", why.text);
         lv_call_finish(registry, call);
         return;
@@ -253,6 +271,10 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
         if (err != LV_OK)
             (void)!lv_meta_del_queue(b, call->vhost, entry);
     }
+    if (err == LV_OK) {
+        LV_TALLY(registry, queues_declared, 1);
+        LV_TALLY(registry, queues_created, 1);
+    }
     if (err == LV_OK && entry->durable) {
         finish_changed(registry, call);
         return;
@@ -261,7 +283,7 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
         lv_call_finish(registry, call);
         return;
     }
-    entry_free(entry);
+    lv_queue_entry_free(entry);
     if (err == LV_EEXISTS) { /* another declare was first */
         lv_call_go(registry, call, call->origin, declare);
         return;
@@ -325,7 +347,7 @@ static void declare_new(struct lv_shard *shard, struct lv_call *call)
             lv_call_fail(call, 541, "out of memory");
     }
     if (call->failure.code != 0) {
-        lv_mem_free(call->entry, LV_TAG_QUEUE);
+        lv_queue_entry_free(call->entry);
         lv_call_finish(shard, call);
         return;
     }
@@ -347,6 +369,8 @@ static void declare(struct lv_shard *shard, struct lv_call *call)
         lv_call_finish(shard, call);
         return;
     }
+    if (!call->passive)
+        LV_TALLY(shard, queues_declared, 1);
     call->queue = atomic_load_explicit(&entry->home, memory_order_acquire);
     if (call->queue == LV_HOME_NONE_YET)
         lv_call_finish(shard, call); /* never used: 0 messages, 0 consumers */

@@ -145,6 +145,8 @@ void lv_session_end(struct lv_session *s)
         atomic_fetch_sub(&shard->session_count, 1);
     lv_mem_free(s->exclusive, LV_TAG_CONN);
     s->exclusive = NULL;
+    if (s->vhost != NULL && !s->is_detached)
+        LV_TALLY(shard, connections_closed, 1);
     lv_pass_fini(&s->pass);
     s->ops->gone(s);
 }
@@ -207,6 +209,7 @@ static void mover_run(struct lv_loop *loop, struct lv_task *task)
     atomic_fetch_sub(&shard->session_count, 1);
     bool is_awaiting = lv_list_linked(&s->awaiting);
     lv_list_remove(&s->awaiting);
+    lv_count_publishers(shard);
     lv_conn_detach(&s->conn);
     struct lv_mail m = { .op = LV_MAIL_MOVE, .a = is_awaiting, .w = { (uintptr_t)s } };
     lv_loop_post(shard->loop, s->move_to, &m);

@@ -77,6 +77,7 @@ struct lv_session {
     struct lv_link awaiting; /* in shard->awaiting */
     lv_handle self;
     uint64_t id;                /* unique in the broker's life: owner of exclusive queues */
+    uint64_t opened_ms;         /* wall clock: into its virtual host; 0: not yet */
     struct lv_bytes *exclusive; /* names of queues it owns (some may be gone already); own memory */
     uint32_t exclusive_count, exclusive_cap;
     uint32_t sub_count;       /* subscriptions that have not ended */
@@ -237,8 +238,14 @@ void lv_sub_resume(struct lv_sub *sub);
 void lv_sub_settle(struct lv_sub *sub, const uint32_t *slots, size_t n, enum lv_outcome outcome);
 
 /* ---- publishing ---- */
+/* What became of what a publisher sent. */
+struct lv_published {
+    uint64_t count; /* messages */
+    uint64_t confirmed, returned, dropped;
+};
+
 /* Where the last message of this publisher went; the next one with the same exchange and key goes there again
- * while the topology stands. Zeroed is empty. */
+ * while the topology stands. And what it has published. Zeroed is empty. */
 struct lv_route_memo {
     struct lv_check_cache *checks; /* borrowed, may be NULL; the owner's to set */
     uint64_t allowed; /* version of the permissions that allowed exchange and key; 0: none did */
@@ -247,11 +254,20 @@ struct lv_route_memo {
     lv_handle *queues;
     uint32_t count, cap;
     uint16_t exchange_len, key_len;
-    bool has_key;          /* false: only the exchange is remembered */
-    uint8_t text[2 * 255]; /* exchange, key */
+    bool has_key;      /* false: only the exchange is remembered */
+    bool is_publisher; /* has published */
+    bool is_noted;     /* in the loop's list of those with something to add */
+    struct lv_link noted;
+    struct lv_session *session; /* whose it is; set when it is noted */
+    struct lv_published life,
+        told;             /* of its life; as much as is in the exchange's and the loop's numbers */
+    uint64_t out, wanted; /* since then: to queues; to be confirmed */
+    lv_time_ms active_ms; /* when it published last */
+    uint64_t sample, sample_us; /* the publish whose confirm is timed, and since when; 0: none */
+    uint8_t text[2 * 255];      /* exchange, key */
 };
 
-void lv_route_memo_fini(struct lv_route_memo *memo);
+void lv_route_memo_fini(struct lv_session *s, struct lv_route_memo *memo);
 /* Where a message goes: memo->queues[0..count). LV_ENOTFOUND: no such exchange; LV_EREFUSED: `why` has the refusal, or code
  * 0 for an internal exchange; LV_ENOMEM. `why` is not touched on the straight road. `more_keys` and `headers` may be empty; `headers` only matters for headers exchanges. */
 enum lv_err lv_session_route(struct lv_session *s, struct lv_route_memo *memo,
@@ -267,6 +283,21 @@ enum lv_err lv_session_find_exchange(const struct lv_session *s,
  * not be). */
 uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_t count,
                             struct lv_msg *msg, uint64_t token, bool *lost, lv_lsn *end);
+/* Counts a message that lv_session_route has found a way for, before lv_session_publish: also one that goes to no queue.
+ * `confirm` is its number among those that the publisher wants confirmed, 0: it does not. */
+enum lv_route_fate { LV_FATE_ROUTED, LV_FATE_RETURNED, LV_FATE_DROPPED };
+void lv_session_published(struct lv_session *s, struct lv_route_memo *memo, struct lv_msg *msg,
+                          uint64_t confirm, enum lv_route_fate fate);
+/* The same for one that was routed some time ago, to `queues` queues. */
+void lv_session_committed(struct lv_session *s, struct lv_route_memo *memo,
+                          const struct lv_msg *msg, uint32_t queues, enum lv_route_fate fate);
+/* Counts `n` confirms, up to the publish `upto`. */
+void lv_session_confirmed(struct lv_session *s, struct lv_route_memo *memo, uint64_t n,
+                          uint64_t upto);
+/* A message with a stamp is in the output for its consumer. */
+void lv_session_delivered(struct lv_session *s, const struct lv_delivery *d);
+/* Counts a channel that was opened, or closed. */
+void lv_session_count_channel(struct lv_session *s, bool opened);
 /* Everything before it survives a power cut. */
 lv_lsn lv_session_stable(const struct lv_session *s);
 /* ops->stable once, when more is. */

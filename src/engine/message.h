@@ -22,6 +22,7 @@ struct lv_msg {
     bool in_block : 1; /* its memory is a part of `block` */
     uint32_t props_len, body_len;
     uint32_t ttl_ms; /* when has_expiration, from the expiration property, capped */
+    uint32_t stamp; /* the owner's: when it came, for one whose way is timed; 0: for all others. Not logged */
     const uint8_t *exchange, *key;
     const uint8_t *props; /* the protocol's property bytes as they came (0-9-1: flags and list) */
     const uint8_t *body;

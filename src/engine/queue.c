@@ -13,6 +13,7 @@ enum lv_err lv_queue_new(const struct lv_queue_sink *sink, struct lv_queue **out
     q->sink = sink;
     lv_round_init(&q->round);
     q->returned.oldest = LV_SLOT_NONE;
+    q->is_noted = true;
     lv_list_init(&q->changed);
     lv_list_init(&q->blocked);
     return LV_OK;
@@ -36,6 +37,7 @@ void lv_queue_free(struct lv_queue *q)
         return;
     lv_ready_clear(&q->ready); /* without a word in the log */
     lv_slots_fini(&q->slots);
+    q->is_noted = true; /* nobody is to hear more of it */
     lv_list_remove(&q->changed);
     lv_list_remove(&q->blocked);
     while ((c = lv_round_any(&q->round)) != NULL) {
@@ -76,6 +78,8 @@ static inline enum lv_err take_oldest(struct lv_queue *q, bool wants_slot, struc
     }
     d->msg = e.msg;
     d->redelivered = lv_entry_is_redelivered(&e) || lv_entry_seq(&e) < q->redelivered_below;
+    q->out.redeliver += d->redelivered;
+    lv_queue_note(q);
     q->ready_bytes -= e.msg->body_len;
     if (lv_queue_ready_count(q) == 0)
         q->ready_bytes = 0; /* after a restart it begins as a bound */
@@ -107,23 +111,35 @@ void lv_queue_dispatch(struct lv_queue *q, lv_time_ms now)
         if (take_oldest(q, !no_ack, &d) != LV_OK)
             return;
         hand_over(q, c, &d);
-        if (no_ack)
+        if (no_ack) {
+            q->out.deliver_no_ack++;
             lv_msg_unref(d.msg);
-        else if (LV_UNLIKELY(q->journal != NULL))
-            lv_queue_trim_unsettled(q, d.slot);
+        } else {
+            q->out.deliver++;
+            if (LV_UNLIKELY(q->journal != NULL))
+                lv_queue_trim_unsettled(q, d.slot);
+        }
     }
 }
 
 enum lv_err lv_queue_get(struct lv_queue *q, bool no_ack, lv_time_ms now, struct lv_delivery *d)
 {
     (void)now;
-    if (lv_queue_ready_count(q) == 0)
+    if (lv_queue_ready_count(q) == 0) {
+        q->out.get_empty++;
+        lv_queue_note(q);
         return LV_ENOTFOUND;
+    }
     if (LV_UNLIKELY(q->journal != NULL) && !lv_queue_head_can_go(q)) {
         q->wants_get = true;
         return LV_EAGAIN;
     }
-    return take_oldest(q, !no_ack, d);
+    enum lv_err err = take_oldest(q, !no_ack, d);
+    if (err == LV_OK && no_ack)
+        q->out.get_no_ack++;
+    else if (err == LV_OK)
+        q->out.get++;
+    return err;
 }
 
 /* ---- messages on their way in ---- */
@@ -135,7 +151,9 @@ static inline enum lv_err publish_through(struct lv_queue *q, struct lv_msg *msg
     struct lv_consumer *c = lv_round_next(&q->round);
     struct lv_delivery d = { .msg = msg, .slot = LV_SLOT_NONE };
 
-    if (!c->no_ack) {
+    if (c->no_ack) {
+        q->out.deliver_no_ack++;
+    } else {
         d.msg = lv_msg_keep(msg);
         if (d.msg == NULL)
             return LV_ENOMEM;
@@ -156,7 +174,10 @@ static inline enum lv_err publish_through(struct lv_queue *q, struct lv_msg *msg
         q->seq_next++;
         q->unsettled_bytes += d.msg->body_len;
         q->unsettled_here_bytes += d.msg->body_len;
+        q->out.deliver++;
     }
+    q->published++;
+    lv_queue_note(q);
     hand_over(q, c, &d);
     if (LV_UNLIKELY(q->journal != NULL) && d.slot != LV_SLOT_NONE)
         lv_queue_trim_unsettled(q, d.slot);
@@ -170,8 +191,11 @@ enum lv_err lv_queue_publish(struct lv_queue *q, struct lv_msg *msg, lv_time_ms 
         return publish_through(q, msg);
     if (q->journal != NULL) {
         enum lv_err err = lv_queue_put(q, msg);
-        if (err == LV_OK)
+        if (err == LV_OK) {
+            q->published++;
+            lv_queue_note(q);
             lv_queue_dispatch(q, now);
+        }
         return err;
     }
     struct lv_msg *kept = lv_msg_keep(msg);
@@ -186,6 +210,8 @@ enum lv_err lv_queue_publish(struct lv_queue *q, struct lv_msg *msg, lv_time_ms 
     }
     q->seq_next++;
     q->ready_bytes += kept->body_len;
+    q->published++;
+    lv_queue_note(q);
     /* Only after a dispatch that memory cut short, or before the first one of a new consumer. */
     lv_queue_dispatch(q, now);
     return LV_OK;
@@ -227,6 +253,9 @@ void lv_queue_settle(struct lv_queue *q, const uint32_t *slots, size_t n, enum l
         else
             forget(q, slots[i], slot);
     }
+    if (outcome == LV_ACCEPTED)
+        q->out.ack += n;
+    lv_queue_note(q);
     lv_queue_dispatch(q, now);
 }
 
@@ -243,6 +272,7 @@ uint64_t lv_queue_purge(struct lv_queue *q)
     lv_ready_clear(&q->ready);
     q->ready_bytes = q->here_bytes = 0;
     q->generation++;
+    lv_queue_note(q);
     return n;
 }
 
@@ -252,8 +282,10 @@ enum lv_err lv_queue_subscribe(struct lv_queue *q, struct lv_consumer *c)
 {
     LV_ASSERT(c->queue == NULL);
     enum lv_err err = lv_round_add(&q->round, c);
-    if (err == LV_OK)
+    if (err == LV_OK) {
         c->queue = q;
+        lv_queue_note(q);
+    }
     return err;
 }
 
@@ -262,6 +294,7 @@ void lv_queue_unsubscribe(struct lv_consumer *c)
     if (c->queue == NULL)
         return;
     lv_round_remove(&c->queue->round, c);
+    lv_queue_note(c->queue);
     c->queue = NULL;
 }
 
@@ -302,7 +335,24 @@ void lv_queue_counts(const struct lv_queue *q, struct lv_queue_counts *out)
         .ready = lv_queue_ready_count(q),
         .unsettled = q->slots.used - q->returned.count,
         .consumers = q->round.count,
+        .ready_here = q->ready.here + q->returned.count,
         .ready_bytes = q->ready_bytes,
         .unsettled_bytes = q->unsettled_bytes,
+        .published = q->published,
+        .out = q->out,
     };
+}
+
+/* ---- whoever shows it ---- */
+
+void lv_queue_note_slow(struct lv_queue *q)
+{
+    q->is_noted = true;
+    q->sink->noted(q->watcher);
+}
+
+void lv_queue_watch(struct lv_queue *q, void *owner)
+{
+    q->watcher = owner;
+    q->is_noted = false;
 }

@@ -53,11 +53,33 @@ struct lv_queue_sink {
     void (*cancelled)(struct lv_consumer *c);
     /* After lv_queue_get said LV_EAGAIN: try again. `name` is lv_queue_attach's. Queues with a journal only. */
     void (*available)(struct lv_journal *j, uint64_t name);
+    /* The counts change: only after lv_queue_watch, whose `owner` it is. */
+    void (*noted)(void *owner);
 };
+
+/* What consumers got and gave back. */
+#define LV_QUEUE_COUNTERS(X)                                      \
+    X(deliver_no_ack) /* to a no_ack consumer */                  \
+    X(deliver)        /* to one that must settle */               \
+    X(get_no_ack)                                                 \
+    X(get)                                                        \
+    X(get_empty)                                                  \
+    X(redeliver) /* of all these, those not for the first time */ \
+    X(ack)       /* LV_ACCEPTED */
+
+struct lv_queue_totals {
+#define X(name) uint64_t name;
+    LV_QUEUE_COUNTERS(X)
+#undef X
+};
+#define LV_QUEUE_COUNTER_COUNT (sizeof(struct lv_queue_totals) / sizeof(uint64_t))
 
 struct lv_queue_counts {
     uint64_t ready, unsettled, consumers;
+    uint64_t ready_here;                   /* of `ready`, about as many are in memory */
     uint64_t ready_bytes, unsettled_bytes; /* of bodies */
+    uint64_t published;                    /* accepted since lv_queue_new, as is `out` */
+    struct lv_queue_totals out;
 };
 
 enum lv_outcome {
@@ -133,5 +155,7 @@ void lv_queue_settle(struct lv_queue *q, const uint32_t *slots, size_t n, enum l
 uint64_t lv_queue_purge(struct lv_queue *q);
 
 void lv_queue_counts(const struct lv_queue *q, struct lv_queue_counts *out);
+/* sink.noted(owner) will be called, once, when the counts change next. */
+void lv_queue_watch(struct lv_queue *q, void *owner);
 
 #endif

@@ -21,6 +21,12 @@ struct lv_queue {
     struct lv_ready ready;
     struct lv_slots slots; /* unsettled and returned */
 
+    /* for whoever shows it */
+    bool is_noted; /* that the counts changed; or nobody watches */
+    uint64_t published;
+    struct lv_queue_totals out;
+    void *watcher;
+
     /* the log */
     struct lv_journal *journal; /* NULL: none, and all below is unused */
     uint64_t id, name;
@@ -45,6 +51,14 @@ struct lv_queue {
 static inline uint64_t lv_queue_ready_count(const struct lv_queue *q)
 {
     return q->ready.count + q->returned.count;
+}
+
+/* queue.c: the counts have changed. */
+void lv_queue_note_slow(struct lv_queue *q);
+static inline void lv_queue_note(struct lv_queue *q)
+{
+    if (LV_UNLIKELY(!q->is_noted))
+        lv_queue_note_slow(q);
 }
 
 /* keep.c */

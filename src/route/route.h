@@ -55,6 +55,14 @@ struct lv_exchange_spec {
     struct lv_bytes arguments; /* checked field table */
 };
 
+/* What came to an exchange from publishers, and what became of it. The router does not count: whoever publishes adds, and
+ * anybody reads. */
+struct lv_exchange_stats {
+    _Atomic uint64_t in,
+        out; /* messages published to it; to queues (one message to three queues: 3) */
+    _Atomic uint64_t confirmed, returned, dropped;
+};
+
 struct lv_exchange {
     struct lv_dest dest;          /* first */
     struct lv_exchange_spec spec; /* its views point into this exchange's own memory */
@@ -62,6 +70,7 @@ struct lv_exchange {
     size_t bindings_out_count;
     bool had_binding; /* auto-delete only bites after the first one */
     bool is_default;  /* the nameless one */
+    struct lv_exchange_stats stats;
     /* private */
     _Atomic(struct lv_alternate *) by_policy; /* where unroutable messages go if `spec` does not say */
     _Atomic uint32_t exchange_bindings;       /* of bindings_out, those that lead to an exchange */

@@ -29,7 +29,7 @@ static void on_cancelled(struct lv_consumer *c)
     (void)c;
 }
 
-static const struct lv_queue_sink sink = { on_deliver, on_cancelled, NULL };
+static const struct lv_queue_sink sink = { on_deliver, on_cancelled, NULL, NULL };
 
 static double seconds(void)
 {

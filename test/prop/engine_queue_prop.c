@@ -378,7 +378,7 @@ static void (*const ops[])(void) = {
 
 LV_PROP(queue_matches_model)
 {
-    static const struct lv_queue_sink sink = { on_deliver, on_cancelled, NULL };
+    static const struct lv_queue_sink sink = { on_deliver, on_cancelled, NULL, NULL };
     int64_t messages_before = lv_mem_used(LV_TAG_MESSAGE);
     int64_t queues_before = lv_mem_used(LV_TAG_QUEUE);
     uint64_t subscribed = 0;
@@ -414,7 +414,7 @@ static enum lv_sink_answer count_share(struct lv_consumer *c, const struct lv_de
 
 LV_PROP(round_is_fair)
 {
-    static const struct lv_queue_sink sink = { count_share, on_cancelled, NULL };
+    static const struct lv_queue_sink sink = { count_share, on_cancelled, NULL, NULL };
     uint32_t steady = 2 + (uint32_t)(seed % 5);
 
     m.rng = lv_rng_seed(seed);

@@ -149,13 +149,14 @@ struct lv_amqp_chan {
     struct lv_amqp_conn *conn;
     uint16_t number;
     uint8_t state, mode;
-    uint8_t epoch;          /* tells a channel from an earlier one with its number */
-    bool is_stopped;        /* the channel-wide limit is reached: all consumers are paused */
-    uint32_t method;        /* under way: named by an error */
-    uint32_t prefetch;      /* for consumers to come; 0: no limit */
-    uint32_t global_limit;  /* for all consumers together; 0: no limit */
-    uint32_t consumed_open; /* unsettled deliveries of consumers (gets not counted) */
-    uint64_t last_tag;      /* of the last delivery */
+    uint8_t epoch;              /* tells a channel from an earlier one with its number */
+    bool is_stopped;            /* the channel-wide limit is reached: all consumers are paused */
+    uint32_t method;            /* under way: named by an error */
+    uint32_t prefetch;          /* for consumers to come; 0: no limit */
+    uint32_t global_limit;      /* for all consumers together; 0: no limit */
+    uint32_t consumed_open;     /* unsettled deliveries of consumers (gets not counted) */
+    struct lv_queue_totals out; /* of its life */
+    uint64_t last_tag;          /* of the last delivery */
     struct lv_link consumers;
     struct lv_amqp_unacked unacked;
     struct lv_amqp_pub *pub;
@@ -256,6 +257,12 @@ void lv_amqp_queue_purge(struct lv_amqp_chan *ch, const struct lv_amqp_queue_pur
 void lv_amqp_queue_delete(struct lv_amqp_chan *ch, const struct lv_amqp_queue_delete *m);
 
 /* ---- publish.c ---- */
+static inline enum lv_route_fate lv_amqp_fate(uint32_t queues, bool mandatory)
+{
+    if (LV_LIKELY(queues != 0))
+        return LV_FATE_ROUTED;
+    return mandatory ? LV_FATE_RETURNED : LV_FATE_DROPPED;
+}
 /* Publishes the message whose publish method frame begins `in`, if all of it is there; bytes consumed, or 0: handle its
  * frames one by one. */
 size_t lv_amqp_publish_whole(struct lv_amqp_conn *ac, struct lv_bytes in);

@@ -51,6 +51,7 @@ void lv_amqp_chan_open(struct lv_amqp_conn *ac, uint16_t number)
     lv_list_init(&ch->confirms.link);
     ac->chans[number] = ch;
     ac->chan_count++;
+    lv_session_count_channel(&ac->s, true);
     LV_AMQP_SEND(ac, number, channel_open_ok, .reserved_1 = LV_BYTES_LIT(""));
 }
 
@@ -82,6 +83,7 @@ void lv_amqp_chan_free(struct lv_amqp_chan *ch)
     lv_amqp_chan_leave(ch);
     ac->chans[ch->number] = NULL;
     ac->chan_count--;
+    lv_session_count_channel(&ac->s, false);
     if (ac->last == ch)
         ac->last = NULL;
     lv_mem_free(ch->unacked.ring, LV_TAG_CHANNEL);

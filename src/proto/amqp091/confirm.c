@@ -106,9 +106,12 @@ static void tell(struct lv_amqp_chan *ch, uint64_t upto)
 {
     struct lv_amqp_confirms *c = &ch->confirms;
 
-    if (upto > c->told)
+    if (upto > c->told) {
         LV_AMQP_SEND(ch->conn, ch->number, basic_ack, .delivery_tag = upto,
                      .multiple = upto - c->told > 1);
+        if (ch->pub != NULL)
+            lv_session_confirmed(&ch->conn->s, &ch->pub->memo, upto - c->told, upto);
+    }
     c->told = upto;
 }
 

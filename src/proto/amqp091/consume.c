@@ -167,8 +167,14 @@ enum lv_sink_answer lv_amqp_deliver(struct lv_sub *base, const struct lv_deliver
         }
         sub->refs++;
         ch->consumed_open++;
+        ch->out.deliver++;
+    } else {
+        ch->out.deliver_no_ack++;
     }
+    ch->out.redeliver += d->redelivered;
     write_delivery(sub, d, ++ch->last_tag);
+    if (LV_UNLIKELY(d->msg->stamp != 0))
+        lv_session_delivered(&ch->conn->s, d);
     /* A client that must settle is waited for: it begins while the rest of the turn goes on. */
     if (LV_UNLIKELY(ch->conn->s.conn.out_bytes > LV_OUT_EAGER_BYTES) && d->slot != LV_SLOT_NONE)
         lv_conn_flush(&ch->conn->s.conn);
@@ -369,6 +375,7 @@ static void got(struct lv_session *s, struct lv_call *call)
     if (lv_amqp_failed(ch, call))
         return;
     if (call->is_empty) {
+        ch->out.get_empty++;
         LV_AMQP_SEND(ch->conn, ch->number, basic_get_empty, .reserved_1 = LV_BYTES_LIT(""));
         return;
     }
@@ -384,6 +391,11 @@ static void got(struct lv_session *s, struct lv_call *call)
             return;
         }
     }
+    if (call->slot != LV_SLOT_NONE)
+        ch->out.get++;
+    else
+        ch->out.get_no_ack++;
+    ch->out.redeliver += call->redelivered;
     write_get_ok(ch, call, ++ch->last_tag);
     lv_msg_unref(call->msg);
 }

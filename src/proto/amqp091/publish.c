@@ -50,7 +50,7 @@ void lv_amqp_pub_free(struct lv_amqp_chan *ch)
         stop_filling(ch->conn);
     if (ch->pub->msg != NULL)
         lv_msg_unref(ch->pub->msg);
-    lv_route_memo_fini(&ch->pub->memo);
+    lv_route_memo_fini(&ch->conn->s, &ch->pub->memo);
     lv_mem_free(ch->pub, LV_TAG_CHANNEL);
     ch->pub = NULL;
     if (ch->state == LV_AMQP_CHAN_HEADER || ch->state == LV_AMQP_CHAN_BODY)
@@ -126,6 +126,7 @@ static void send_to(struct lv_amqp_chan *ch, struct publish *p, const lv_handle 
 {
     bool lost = false;
     lv_lsn end;
+    uint64_t confirm = ch->mode == LV_AMQP_CONFIRM ? ch->confirms.next : 0;
 
     if (ch->mode == LV_AMQP_TX) {
         lv_amqp_tx_publish(ch, p->msg, queues, count, p->mandatory);
@@ -133,6 +134,8 @@ static void send_to(struct lv_amqp_chan *ch, struct publish *p, const lv_handle 
     }
     if (LV_UNLIKELY(count == 0 && p->mandatory))
         lv_amqp_return(ch, p->msg);
+    lv_session_published(&ch->conn->s, &ch->pub->memo, p->msg, confirm,
+                         lv_amqp_fate(count, p->mandatory));
     uint32_t lack = lv_session_publish(&ch->conn->s, queues, count, p->msg,
                                        lv_amqp_confirm_token(ch), &lost, &end);
     lv_amqp_confirm(ch, lost ? LV_AMQP_NACKED : lack, end);

@@ -105,6 +105,9 @@ static void committed(struct lv_session *s, struct lv_call *call)
     while ((p = pop(ch)) != NULL) {
         if (p->count == 0 && p->mandatory)
             lv_amqp_return(ch, p->msg);
+        if (ch->pub != NULL && call->failure.code == 0)
+            lv_session_committed(s, &ch->pub->memo, p->msg, p->count,
+                                 lv_amqp_fate(p->count, p->mandatory));
         publish_free(p);
     }
     lv_amqp_settled_tx(ch);

@@ -44,7 +44,7 @@ static void on_cancelled(struct lv_consumer *c)
     cancelled_count++;
 }
 
-static const struct lv_queue_sink sink = { on_deliver, on_cancelled, NULL };
+static const struct lv_queue_sink sink = { on_deliver, on_cancelled, NULL, NULL };
 
 static struct lv_queue *queue_new(void)
 {

@@ -1,0 +1,287 @@
+/* Counting: what each loop adds up, and queues' numbers beside their names.
+ *
+ * A message costs a few additions to memory that it touches anyway: the queue's own counts (engine), the publisher's memo,
+ * one bucket of the loop's. At the turn's end a queue that changed is copied to where others read, a publisher's sums are
+ * added to its exchange, and to the loop's words. Only the owner of a word writes it, so that no addition needs a lock; the
+ * exchange's are added to by all loops, once a turn.
+ * What takes time is timed for one publish in LV_SAMPLE_EVERY. */
+#include "base/list.h"
+#include "broker/broker_priv.h"
+#include "config/config.h"
+#include "os/os.h"
+
+#define LV_SAMPLE_EVERY 256u /* a power of two */
+#define STAMP_SHIFT 13u      /* a stamp counts 8 microseconds: after nine hours it begins anew */
+#define NOTED_PER_TURN 64u   /* copied in one turn; the rest in the next, which follows at once */
+
+const uint64_t lv_size_bounds[LV_SIZE_BUCKETS - 1] = {
+    100, 1000, 10000, 100000, 1000000, 10000000, 50000000, 100000000,
+};
+
+#define WORD(field) (offsetof(struct lv_counters, field) / sizeof(uint64_t))
+
+void lv_count_init(struct lv_shard *shard)
+{
+    lv_list_init(&shard->noted);
+    lv_list_init(&shard->publishing);
+    shard->is_counting = !shard->broker->settings->management_disable_stats;
+}
+
+static inline uint64_t load(const _Atomic uint64_t *at)
+{
+    return atomic_load_explicit(at, memory_order_relaxed);
+}
+
+static inline void store(_Atomic uint64_t *at, uint64_t v)
+{
+    atomic_store_explicit(at, v, memory_order_relaxed);
+}
+
+/* ---- times ---- */
+
+static unsigned time_bucket(uint64_t us)
+{
+    unsigned bits = us == 0 ? 0 : 64u - (unsigned)__builtin_clzll(us);
+
+    return LV_MIN(bits, LV_TIME_BUCKETS - 1);
+}
+
+static void count_time(struct lv_shard *shard, size_t times, uint64_t us)
+{
+    lv_tally_add(shard, times + time_bucket(us), 1);
+    lv_tally_add(shard, times + LV_TIME_BUCKETS, us);
+}
+
+_Static_assert(offsetof(struct lv_times, sum_us) == LV_TIME_BUCKETS * sizeof(uint64_t),
+               "count_time adds to the word behind the buckets");
+
+static uint32_t stamp_now(uint64_t ns)
+{
+    uint32_t stamp = (uint32_t)(ns >> STAMP_SHIFT);
+
+    return stamp != 0 ? stamp : 1;
+}
+
+void lv_session_delivered(struct lv_session *s, const struct lv_delivery *d)
+{
+    uint32_t waited = stamp_now(lv_clock_ns()) - d->msg->stamp;
+
+    if (!d->redelivered)
+        count_time(s->shard, WORD(deliver), ((uint64_t)waited << STAMP_SHIFT) / 1000);
+}
+
+/* ---- queues ---- */
+
+static void copy_out(struct lv_shard *shard, struct lv_queue_stats *to,
+                     const struct lv_queue_totals *from)
+{
+    const uint64_t *words = (const uint64_t *)from;
+
+    for (size_t i = 0; i < LV_QUEUE_COUNTER_COUNT; i++) {
+        uint64_t grown = words[i] - load(&to->out[i]);
+        if (grown == 0)
+            continue;
+        lv_tally_add(shard, WORD(by_kind[LV_QUEUE_CLASSIC]) + i, grown);
+        store(&to->out[i], words[i]);
+    }
+}
+
+static void copy_counts(struct lv_home_queue *hq)
+{
+    struct lv_queue_stats *to = hq->stats;
+    struct lv_queue_counts c;
+
+    lv_queue_counts(hq->queue, &c);
+    store(&to->ready, c.ready);
+    store(&to->unsettled, c.unsettled);
+    store(&to->consumers, c.consumers);
+    store(&to->ready_here, c.ready_here);
+    store(&to->ready_bytes, c.ready_bytes);
+    store(&to->unsettled_bytes, c.unsettled_bytes);
+    store(&to->published, c.published);
+    store(&to->active_ms, lv_shard_now(hq->shard));
+    copy_out(hq->shard, to, &c.out);
+    lv_queue_watch(hq->queue, hq);
+}
+
+void lv_count_note(void *home_queue)
+{
+    struct lv_home_queue *hq = home_queue;
+
+    lv_list_push(&hq->shard->noted, &hq->noted);
+}
+
+void lv_count_last(struct lv_home_queue *hq)
+{
+    struct lv_queue_counts c;
+
+    lv_list_remove(&hq->noted);
+    lv_queue_counts(hq->queue, &c);
+    copy_out(hq->shard, hq->stats, &c.out);
+}
+
+/* ---- publishers ---- */
+
+static void add(_Atomic uint64_t *at, uint64_t n)
+{
+    if (n != 0)
+        atomic_fetch_add_explicit(at, n, memory_order_relaxed);
+}
+
+/* What was published in this turn went to memo->exchange, which lives as long as the turn; confirms may come long after,
+ * and count for the exchange of the last publish if that is certainly still there. */
+static void tell_exchange(const struct lv_session *s, const struct lv_route_memo *memo,
+                          const struct lv_published *grown)
+{
+    uint64_t version = atomic_load_explicit(&s->vhost->router.version, memory_order_relaxed);
+
+    if (memo->exchange == NULL || (grown->count == 0 && memo->version != version))
+        return;
+    struct lv_exchange_stats *x = &memo->exchange->stats;
+    add(&x->in, grown->count);
+    add(&x->out, memo->out);
+    add(&x->confirmed, grown->confirmed);
+    add(&x->returned, grown->returned);
+    add(&x->dropped, grown->dropped);
+}
+
+static void tell(struct lv_session *s, struct lv_route_memo *memo)
+{
+    struct lv_shard *shard = s->shard;
+    struct lv_published grown = {
+        .count = memo->life.count - memo->told.count,
+        .confirmed = memo->life.confirmed - memo->told.confirmed,
+        .returned = memo->life.returned - memo->told.returned,
+        .dropped = memo->life.dropped - memo->told.dropped,
+    };
+
+    tell_exchange(s, memo, &grown);
+    LV_TALLY(shard, messages_received, grown.count);
+    LV_TALLY(shard, messages_received_confirm, memo->wanted);
+    LV_TALLY(shard, messages_routed, memo->out);
+    LV_TALLY(shard, messages_confirmed, grown.confirmed);
+    LV_TALLY(shard, unroutable_returned, grown.returned);
+    LV_TALLY(shard, unroutable_dropped, grown.dropped);
+    memo->told = memo->life;
+    memo->out = memo->wanted = 0;
+    memo->active_ms = lv_shard_now(shard);
+}
+
+static void note(struct lv_session *s, struct lv_route_memo *memo)
+{
+    memo->session = s;
+    memo->is_noted = true;
+    lv_list_push(&s->shard->publishing, &memo->noted);
+    if (!memo->is_publisher)
+        LV_TALLY(s->shard, publishers, 1);
+    memo->is_publisher = true;
+}
+
+void lv_count_memo(struct lv_route_memo *memo)
+{
+    if (!memo->is_noted)
+        return;
+    memo->is_noted = false;
+    lv_list_remove(&memo->noted);
+    tell(memo->session, memo);
+}
+
+void lv_count_publishers(struct lv_shard *shard)
+{
+    while (!lv_list_empty(&shard->publishing))
+        lv_count_memo(LV_CONTAINER_OF(shard->publishing.next, struct lv_route_memo, noted));
+}
+
+static inline void count_size(struct lv_shard *shard, uint32_t bytes)
+{
+    unsigned i = 0;
+
+    while (i < LV_SIZE_BUCKETS - 1 && bytes > lv_size_bounds[i])
+        i++;
+    lv_tally_add(shard, WORD(sizes) + i, 1);
+    LV_TALLY(shard, size_sum, bytes);
+}
+
+static void time_it(struct lv_route_memo *memo, struct lv_msg *msg, uint64_t confirm)
+{
+    uint64_t ns = lv_clock_ns();
+
+    msg->stamp = stamp_now(ns);
+    if (confirm == 0 || memo->sample != 0)
+        return;
+    memo->sample = confirm;
+    memo->sample_us = ns / 1000;
+}
+
+void lv_session_published(struct lv_session *s, struct lv_route_memo *memo, struct lv_msg *msg,
+                          uint64_t confirm, enum lv_route_fate fate)
+{
+    struct lv_shard *shard = s->shard;
+
+    if (LV_UNLIKELY(!shard->is_counting))
+        return;
+    if (LV_UNLIKELY(!memo->is_noted))
+        note(s, memo);
+    memo->out += memo->count;
+    memo->wanted += confirm != 0;
+    count_size(shard, msg->body_len);
+    if (LV_UNLIKELY(fate != LV_FATE_ROUTED))
+        (*(fate == LV_FATE_RETURNED ? &memo->life.returned : &memo->life.dropped))++;
+    if (LV_UNLIKELY(++memo->life.count % LV_SAMPLE_EVERY == 0))
+        time_it(memo, msg, confirm);
+}
+
+void lv_session_committed(struct lv_session *s, struct lv_route_memo *memo,
+                          const struct lv_msg *msg, uint32_t queues, enum lv_route_fate fate)
+{
+    struct lv_exchange *x = lv_router_exchange(&s->vhost->router, lv_msg_exchange(msg));
+
+    if (!s->shard->is_counting)
+        return;
+    if (x != memo->exchange) { /* what comes is another exchange's */
+        lv_count_memo(memo);
+        memo->version = 0;
+        memo->exchange = x;
+    }
+    if (!memo->is_noted)
+        note(s, memo);
+    memo->out += queues;
+    memo->life.count++;
+    count_size(s->shard, msg->body_len);
+    if (fate != LV_FATE_ROUTED)
+        (*(fate == LV_FATE_RETURNED ? &memo->life.returned : &memo->life.dropped))++;
+}
+
+void lv_session_confirmed(struct lv_session *s, struct lv_route_memo *memo, uint64_t n,
+                          uint64_t upto)
+{
+    memo->life.confirmed += n;
+    if (!memo->is_noted)
+        note(s, memo);
+    if (LV_LIKELY(memo->sample == 0) || upto < memo->sample)
+        return;
+    memo->sample = 0;
+    count_time(s->shard, WORD(confirm), lv_clock_ns() / 1000 - memo->sample_us);
+}
+
+void lv_session_count_channel(struct lv_session *s, bool opened)
+{
+    if (opened)
+        LV_TALLY(s->shard, channels_opened, 1);
+    else
+        LV_TALLY(s->shard, channels_closed, 1);
+}
+
+/* ---- the turn ---- */
+
+void lv_count_turn(struct lv_shard *shard)
+{
+    struct lv_link *l;
+
+    shard->is_counting = !shard->broker->settings->management_disable_stats;
+    lv_count_publishers(shard);
+    for (unsigned n = 0; n < NOTED_PER_TURN && (l = lv_list_pop(&shard->noted)) != NULL; n++)
+        copy_counts(LV_CONTAINER_OF(l, struct lv_home_queue, noted));
+    if (LV_UNLIKELY(!lv_list_empty(&shard->noted)))
+        lv_loop_again(shard->loop);
+}

@@ -1,0 +1,138 @@
+/* What others see of a running broker: sums, names and their numbers. */
+#include "broker/observe.h"
+
+#include <limits.h>
+
+#include "base/hash.h"
+#include "broker/broker_priv.h"
+#include "os/os.h"
+
+#define IDLE_AFTER_MS 5000u /* an object that did nothing for so long is idle */
+
+static inline uint64_t load(const _Atomic uint64_t *at)
+{
+    return atomic_load_explicit(at, memory_order_relaxed);
+}
+
+/* ---- counters ---- */
+
+void lv_broker_counters(const struct lv_broker *b, struct lv_counters *out)
+{
+    uint64_t *words = (uint64_t *)out;
+
+    memset(out, 0, sizeof(*out));
+    for (unsigned i = 0; i < lv_loops_count(b->loops); i++)
+        for (size_t k = 0; k < sizeof(*out) / sizeof(*words); k++)
+            words[k] += load(&b->shards[i].tally[k]);
+}
+
+/* ---- names ---- */
+
+const struct lv_vhost *lv_observe_vhost(const struct lv_broker *b, size_t *pos)
+{
+    return (const struct lv_vhost *)lv_ptrmap_next(&b->vhosts, pos);
+}
+
+const struct lv_vhost *lv_observe_vhost_find(const struct lv_broker *b, struct lv_bytes name)
+{
+    return lv_vhost_find(b, name);
+}
+
+struct lv_bytes lv_vhost_name(const struct lv_vhost *v)
+{
+    return v->name.key;
+}
+
+const struct lv_exchange *lv_observe_exchange(const struct lv_vhost *v, size_t *pos)
+{
+    return (const struct lv_exchange *)lv_ptrmap_next(&v->router.exchanges, pos);
+}
+
+const struct lv_queue_entry *lv_observe_queue(const struct lv_vhost *v, size_t *pos)
+{
+    return (const struct lv_queue_entry *)lv_ptrmap_next(&v->router.queues, pos);
+}
+
+const struct lv_queue_entry *lv_observe_queue_find(const struct lv_vhost *v, struct lv_bytes name)
+{
+    return (const struct lv_queue_entry *)lv_router_queue(&v->router, name);
+}
+
+const struct lv_exchange *lv_observe_exchange_find(const struct lv_vhost *v, struct lv_bytes name)
+{
+    return lv_router_exchange(&v->router, name);
+}
+
+uint64_t lv_vhost_version(const struct lv_vhost *v)
+{
+    return atomic_load_explicit(&v->router.version, memory_order_acquire);
+}
+
+size_t lv_vhost_queue_count(const struct lv_vhost *v)
+{
+    return lv_ptrmap_count(&v->router.queues);
+}
+
+size_t lv_vhost_exchange_count(const struct lv_vhost *v)
+{
+    return lv_ptrmap_count(&v->router.exchanges);
+}
+
+/* ---- numbers beside names ---- */
+
+uint64_t lv_idle_since(lv_time_ms active_ms)
+{
+    lv_time_ms now = lv_clock_ms();
+
+    if (active_ms == 0 || now < active_ms + IDLE_AFTER_MS)
+        return 0;
+    return lv_clock_wall_us() / 1000 - (now - active_ms);
+}
+
+static void describe_numbers(const struct lv_queue_stats *s, struct lv_queue_info *out)
+{
+    uint64_t *words = (uint64_t *)&out->out;
+
+    out->ready = load(&s->ready);
+    out->unsettled = load(&s->unsettled);
+    out->consumers = load(&s->consumers);
+    out->ready_here = load(&s->ready_here);
+    out->ready_bytes = load(&s->ready_bytes);
+    out->unsettled_bytes = load(&s->unsettled_bytes);
+    out->published = load(&s->published);
+    out->idle_since_ms = lv_idle_since(load(&s->active_ms));
+    for (size_t i = 0; i < LV_QUEUE_COUNTER_COUNT; i++)
+        words[i] = load(&s->out[i]);
+}
+
+void lv_queue_describe(const struct lv_queue_entry *entry, struct lv_queue_info *out)
+{
+    const struct lv_queue_stats *stats = atomic_load_explicit(&entry->stats, memory_order_acquire);
+    lv_handle home = atomic_load_explicit(&entry->home, memory_order_relaxed);
+
+    *out = (struct lv_queue_info){
+        .name = entry->dest.name.key,
+        .vhost = entry->vhost->name.key,
+        .arguments = entry->arguments,
+        .kind = LV_QUEUE_CLASSIC,
+        .durable = entry->durable,
+        .auto_delete = entry->auto_delete,
+        .exclusive = entry->owner != 0,
+        .owner = entry->owner,
+        .loop =
+            home == LV_HOME_NONE_YET || home == LV_HOME_NONE_EVER ? UINT_MAX : lv_handle_loop(home),
+    };
+    if (stats != NULL)
+        describe_numbers(stats, out);
+}
+
+void lv_exchange_count(const struct lv_exchange *x, struct lv_exchange_info *out)
+{
+    *out = (struct lv_exchange_info){
+        .publish_in = load(&x->stats.in),
+        .publish_out = load(&x->stats.out),
+        .confirmed = load(&x->stats.confirmed),
+        .returned = load(&x->stats.returned),
+        .dropped = load(&x->stats.dropped),
+    };
+}
