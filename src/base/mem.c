@@ -97,6 +97,14 @@ void *lv_mem_dup(const void *src, size_t bytes, enum lv_mem_tag tag)
     return ptr;
 }
 
+void lv_mem_tune(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_MMAP_THRESHOLD, (int)LV_MEM_LARGE);
+    (void)mallopt(M_TRIM_THRESHOLD, 2 * (int)LV_MEM_LARGE);
+#endif
+}
+
 int64_t lv_mem_used(enum lv_mem_tag tag)
 {
     int64_t sum = 0;

@@ -42,6 +42,12 @@ void lv_mem_free(void *ptr, enum lv_mem_tag tag);
 /* Copies `bytes` of `src` into a new block; NULL when there is no memory. */
 void *lv_mem_dup(const void *src, size_t bytes, enum lv_mem_tag tag) LV_MUST_USE;
 
+/* Once, before there are threads: large blocks (LV_MEM_LARGE bytes and more) are mapped one by one and go back to the system
+ * when they are freed, and so does the end of the heap. glibc would grow both limits with what it sees (a password's hash
+ * takes 19 MiB for a moment). Without glibc: nothing. */
+#define LV_MEM_LARGE (4u << 20)
+void lv_mem_tune(void);
+
 /* Bytes in use under `tag`, all threads; a momentary sum. Any thread. */
 int64_t lv_mem_used(enum lv_mem_tag tag);
 /* Name of a tag as in LV_MEM_TAGS, static. */

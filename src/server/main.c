@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "base/hash.h"
+#include "base/mem.h"
 #include "broker/access.h"
 #include "broker/broker.h"
 #include "config/config.h"
@@ -487,6 +488,7 @@ int main(int argc, char **argv)
         else
             argv[kept++] = argv[i];
     }
+    lv_mem_tune();
     signal(SIGPIPE, SIG_IGN);
     if (!lv_failpoint_init())
         return fail("LEVERET_FAILPOINT", "no such place; see --failpoints", EX_USAGE);
