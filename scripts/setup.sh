@@ -21,7 +21,6 @@ build  uthash-dev
 build  libssl-dev
 build  libpcre2-dev
 build  libargon2-dev
-build  libwebsockets-dev
 build  libjansson-dev
 build  libcurl4-openssl-dev
 test   libcmocka-dev

@@ -22,6 +22,7 @@
     X(STORE)           \
     X(SECURITY)        \
     X(CONFIG)          \
+    X(MANAGE)          \
     X(TEST)
 
 enum lv_mem_tag {

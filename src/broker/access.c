@@ -8,6 +8,11 @@
 #include "security/defaults.h"
 #include "security/pattern.h"
 
+struct lv_verify *lv_broker_verify(const struct lv_broker *b)
+{
+    return b->verify;
+}
+
 const struct lv_access *lv_broker_access(const struct lv_broker *b)
 {
     return b->access;

@@ -28,6 +28,9 @@ LV_ACCESS_KINDS(X)
 enum lv_err lv_broker_remove(struct lv_broker *b, enum lv_access_kind kind,
                              struct lv_bytes key) LV_MUST_USE;
 
+/* Compares passwords. NULL before lv_broker_begin. */
+struct lv_verify;
+struct lv_verify *lv_broker_verify(const struct lv_broker *b);
 /* What is there now, to be looked up and walked. */
 const struct lv_access *lv_broker_access(const struct lv_broker *b);
 

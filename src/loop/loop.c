@@ -38,7 +38,8 @@ static enum lv_err loop_new(struct lv_loops *all, unsigned index, struct lv_loop
     lv_list_init(&loop->dirty);
     lv_list_init(&loop->borrowers);
     lv_list_init(&loop->conns);
-    (void)snprintf(loop->name, sizeof(loop->name), "loop-%u", index);
+    (void)snprintf(loop->name, sizeof(loop->name), "%.11s-%u",
+                   all->config.name != NULL ? all->config.name : "loop", index % 1000u);
     loop->blocks[0] = lv_mem_alloc(loop->block_bytes, LV_TAG_LOOP);
     if (loop->blocks[0] == NULL) {
         loop_free(loop);

@@ -27,8 +27,9 @@ struct lv_mail {
 };
 
 struct lv_loops_config {
-    unsigned count;          /* 1..LV_LOOPS_MAX; 0: one per processor this process may use */
-    void *owner;             /* handed back by lv_loop_owner() */
+    unsigned count;   /* 1..LV_LOOPS_MAX; 0: one per processor this process may use */
+    const char *name; /* of their threads, a number behind it; at most 11 characters. NULL: "loop" */
+    void *owner;      /* handed back by lv_loop_owner() */
     size_t read_block_bytes; /* size of the shared read block; 0: 256 KiB */
     size_t out_high_bytes;   /* a connection with more output than this is full; 0: 1 MiB */
     /* On the loop's own thread, before its first turn; may be NULL. An error ends all loops. */

@@ -1,6 +1,7 @@
 /* leveretd: boot order, signals, the ready file. */
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "broker/broker.h"
 #include "config/config.h"
 #include "loop/conn.h"
+#include "manage/manage.h"
 #include "os/failpoint.h"
 #include "os/log.h"
 #include "os/os.h"
@@ -34,6 +36,8 @@ struct server {
     struct lv_broker *broker;
     struct lv_loops *loops;
     struct lv_tls *tls; /* NULL: no listener with TLS */
+    struct lv_manage *manage;
+    struct lv_tls *manage_tls; /* NULL: no HTTPS */
     struct door amqp[LISTENERS_MAX];
     unsigned amqp_count;
     uv_signal_t on_term, on_int, on_hup, on_usr1;
@@ -103,7 +107,20 @@ static void log_files(void)
 
 struct reload {
     uint64_t changed, need_restart;
+    char *out; /* a line for each change and note; of cap bytes */
+    size_t cap, used;
 };
+
+/* Adds a line to what whoever asked for the reload is told. */
+static void tell(struct reload *r, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    int n = vsnprintf(r->out + r->used, r->cap - r->used, format, args);
+    va_end(args);
+    r->used = LV_MIN(r->used + (size_t)LV_MAX(n, 0), r->cap != 0 ? r->cap - 1 : 0);
+}
 
 static void on_change(void *ctx, const struct lv_config_change *change)
 {
@@ -111,18 +128,32 @@ static void on_change(void *ctx, const struct lv_config_change *change)
 
     r->changed++;
     r->need_restart += !change->is_live;
+    tell(r, "%s: %s -> %s (%s)\n", change->key, change->from, change->to,
+         change->is_live ? "now" : "after a restart");
     lv_log(CONFIG_CHANGED, lv_log_str(change->key), lv_log_str(change->from),
            lv_log_str(change->to), lv_log_str(change->is_live ? "now" : "after a restart"));
 }
 
-/* What is LIVE changes now; what is not is told each time until it is put back or the broker restarts. */
-static void reload(void)
+static void tell_errors(struct reload *r, const struct lv_config *fresh)
 {
-    struct reload r = { 0, 0 };
+    const struct lv_config_note *note;
+
+    for (size_t i = 0; (note = lv_config_note(fresh, i)) != NULL; i++)
+        if (note->is_error)
+            tell(r, "error: %s\n", note->text);
+}
+
+/* What is LIVE changes now; what is not is told each time until it is put back or the broker restarts. */
+static void reload(void *ctx, char *out, size_t cap)
+{
+    struct reload r = { .out = out, .cap = cap };
     struct lv_config *fresh;
     enum lv_err err = lv_config_reload(server.config, &server.sources, &fresh, on_change, &r);
 
+    (void)ctx;
     unsigned errors = fresh != NULL ? log_notes(fresh) : 1;
+    if (err != LV_OK && fresh != NULL)
+        tell_errors(&r, fresh);
     lv_config_free(fresh);
     if (err != LV_OK) {
         lv_log(CONFIG_REFUSED, lv_log_u64(errors));
@@ -134,7 +165,9 @@ static void reload(void)
         lv_log(CONFIG_ERROR, lv_log_str(error));
     lv_log(CONFIG_RELOADED, lv_log_u64(r.changed), lv_log_u64(r.need_restart));
     if (server.tls != NULL)
-        lv_server_tls_reload(server.settings, server.tls);
+        lv_server_tls_reload(server.settings, LV_TLS_AMQP, server.tls);
+    if (server.manage_tls != NULL)
+        lv_server_tls_reload(server.settings, LV_TLS_MANAGEMENT, server.manage_tls);
 }
 
 /* ---- signals: the first to end asks clients to go, the second ends at once ---- */
@@ -146,19 +179,27 @@ static void close_listeners(void)
     server.amqp_count = 0;
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+static void stop(void *ctx)
 {
-    (void)handle;
+    int number = *(const int *)ctx;
+
     lv_log(STOPPING, lv_log_u64((uint64_t)number), lv_log_u64(lv_broker_sessions(server.broker)));
     close_listeners();
     lv_broker_stop(server.broker, server.settings->stop_grace);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    (void)handle;
+    stop(&number);
 }
 
 static void on_hup(uv_signal_t *handle, int number)
 {
     (void)number;
     lv_loop_enter(handle->data);
-    reload();
+    char text[1];
+    reload(NULL, text, sizeof(text));
 }
 
 static void on_usr1(uv_signal_t *handle, int number)
@@ -262,16 +303,29 @@ static size_t put_addresses(char *text, size_t cap, bool is_tls)
     return used + (size_t)snprintf(text + used, cap - used, "]");
 }
 
-/* FILE, once everything answers: {"pid":N,"amqp":["ADDR:PORT",...],"amqps":[],"http":[]} */
+static size_t put_doors(char *text, size_t cap, const char *name, enum lv_door_kind kind)
+{
+    char address[LV_ADDR_MAX];
+    size_t used = (size_t)snprintf(text, cap, ",\"%s\":[", name);
+
+    for (unsigned i = 0; lv_manage_address(server.manage, kind, i, address); i++)
+        used += (size_t)snprintf(text + used, cap - used, "%s\"%s\"", i != 0 ? "," : "", address);
+    return used + (size_t)snprintf(text + used, cap - used, "]");
+}
+
+/* FILE, once everything answers: {"pid":N,"amqp":["ADDR:PORT",...],"amqps":[],"http":[],"https":[],"socket":["unix:/PATH"]} */
 static enum lv_err write_ready_file(const char *path)
 {
-    char text[LISTENERS_MAX * (LV_ADDR_MAX + 3) + 96];
+    static const char *const doors[LV_DOOR_KINDS] = { "http", "https", "socket" };
+    char text[(LISTENERS_MAX + LV_MANAGE_DOORS_MAX) * (LV_ADDR_MAX + 3) + 128];
     size_t used = (size_t)snprintf(text, sizeof(text), "{\"pid\":%ld,\"amqp\":", (long)getpid());
 
     used += put_addresses(text + used, sizeof(text) - used, false);
     used += (size_t)snprintf(text + used, sizeof(text) - used, ",\"amqps\":");
     used += put_addresses(text + used, sizeof(text) - used, true);
-    used += (size_t)snprintf(text + used, sizeof(text) - used, ",\"http\":[]}\n");
+    for (unsigned i = 0; i < LV_DOOR_KINDS; i++)
+        used += put_doors(text + used, sizeof(text) - used, doors[i], (enum lv_door_kind)i);
+    used += (size_t)snprintf(text + used, sizeof(text) - used, "}\n");
     return lv_os_replace_file(path, lv_bytes(text, used));
 }
 
@@ -283,11 +337,30 @@ static void say_ready(void)
         lv_listener_address(server.amqp[i].listener, address);
         printf("  %s %s\n", server.amqp[i].is_tls ? "amqps" : "amqp ", address);
     }
-    if (strcmp(server.settings->http_listen, "none") != 0)
-        printf("  http  not served by this version\n");
+    for (unsigned i = 0; lv_manage_address(server.manage, LV_DOOR_HTTP, i, address); i++)
+        printf("  http  %s\n", address);
+    for (unsigned i = 0; lv_manage_address(server.manage, LV_DOOR_HTTPS, i, address); i++)
+        printf("  https %s\n", address);
     printf("  data  %s\nServer startup complete; 0 plugins started.\n", server.settings->data_dir);
     fflush(stdout);
     lv_log(STARTED);
+}
+
+/* The HTTP API, which shows the listeners of all. */
+static enum lv_err start_manage(void)
+{
+    char address[LV_ADDR_MAX], error[512];
+
+    for (unsigned i = 0; i < server.amqp_count; i++) {
+        lv_listener_address(server.amqp[i].listener, address);
+        lv_manage_add_listener(server.manage, server.amqp[i].is_tls ? "amqp/ssl" : "amqp", address);
+    }
+    enum lv_err err = lv_manage_start(server.manage, error, sizeof(error));
+    if (err == LV_OK)
+        return LV_OK;
+    fprintf(stderr, "leveretd: cannot listen for HTTP: %s\n", error);
+    server.exit_code = err == LV_EINVAL ? EX_USAGE : EX_UNAVAILABLE;
+    return err;
 }
 
 static enum lv_err serve(struct lv_loop *loop)
@@ -300,6 +373,8 @@ static enum lv_err serve(struct lv_loop *loop)
         err = listen_all(loop, server.settings->amqp_listen, false);
     if (err == LV_OK)
         err = listen_all(loop, server.settings->amqps_listen, true);
+    if (err == LV_OK)
+        err = start_manage();
     if (err != LV_OK)
         return err;
     (void)snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
@@ -366,17 +441,36 @@ static int recover(void)
 /* EX_OK, or what the process ends with. */
 static int open_tls(void)
 {
+    const struct lv_settings *s = server.settings;
     char error[LV_TLS_ERROR_MAX];
+    enum lv_err err = LV_OK;
 
-    if (strcmp(server.settings->amqps_listen, "none") == 0)
-        return EX_OK;
-    if (lv_server_tls_open(server.settings, lv_loops_count(server.loops), &server.tls, error) !=
-        LV_OK) {
+    if (strcmp(s->amqps_listen, "none") != 0)
+        err = lv_server_tls_open(s, LV_TLS_AMQP, lv_loops_count(server.loops), &server.tls, error);
+    if (err == LV_OK && s->management_tls_port != 0)
+        err = lv_server_tls_open(s, LV_TLS_MANAGEMENT, 1, &server.manage_tls, error);
+    if (err != LV_OK) {
         fprintf(stderr, "leveretd: %s\n", error);
         return EX_CONFIG;
     }
-    lv_amqp_set_tls(server.tls);
+    if (server.tls != NULL)
+        lv_amqp_set_tls(server.tls);
     return EX_OK;
+}
+
+static int make_manage(void)
+{
+    static int no_signal;
+    struct lv_manage_config config = {
+        .broker = server.broker,
+        .config = server.config,
+        .tls = server.manage_tls,
+        .hooks = { .reload = reload, .stop = stop, .ctx = &no_signal },
+    };
+
+    if (lv_manage_new(&config, &server.manage) == LV_OK)
+        return EX_OK;
+    return fail("start", strerror(errno), EX_OSERR);
 }
 
 /* Who may log in. */
@@ -416,6 +510,8 @@ static int boot(void)
         code = recover();
     if (code == EX_OK)
         code = begin();
+    if (code == EX_OK)
+        code = make_manage();
     if (code != EX_OK)
         return code;
     lv_log(STARTING, lv_log_str(LV_VERSION), lv_log_u64((uint64_t)getpid()),
@@ -424,10 +520,13 @@ static int boot(void)
     (void)log_notes(server.config);
     if (lv_loops_run(server.loops) != LV_OK && server.exit_code == EX_OK)
         server.exit_code = fail("loops", strerror(errno), EX_OSERR);
+    lv_manage_stop(server.manage);
     lv_broker_free(server.broker);
+    lv_manage_free(server.manage);
     lv_log(STOPPED);
     lv_loops_free(server.loops);
     lv_tls_free(server.tls);
+    lv_tls_free(server.manage_tls);
     return server.exit_code;
 }
 

@@ -40,15 +40,13 @@ static unsigned versions_of(const char *items)
     return versions;
 }
 
-static enum lv_err options_of(const struct lv_settings *s, char ciphers[CIPHERS_MAX],
-                              struct lv_tls_options *out, char error[LV_TLS_ERROR_MAX])
+static void amqp_options(const struct lv_settings *s, struct lv_tls_options *out)
 {
     *out = (struct lv_tls_options){
         .cert_file = s->tls_certfile,
         .key_file = s->tls_keyfile,
         .password = s->tls_password,
         .ca_file = s->tls_cacertfile,
-        .ciphers = ciphers,
         .versions = versions_of(s->tls_versions),
         .verify_peer = strcmp(s->tls_verify, "verify_peer") == 0,
         .fail_if_no_peer_cert = s->tls_fail_if_no_peer_cert,
@@ -56,29 +54,59 @@ static enum lv_err options_of(const struct lv_settings *s, char ciphers[CIPHERS_
         .depth = s->tls_depth,
         .handshake_ms = s->tls_handshake_timeout,
     };
-    const char *wrong = !join(s->tls_ciphers, ciphers) ? "ssl_options.ciphers: too many"
-                        : out->versions == 0 ? "ssl_options.versions: neither tlsv1.2 nor tlsv1.3"
+}
+
+static void management_options(const struct lv_settings *s, struct lv_tls_options *out)
+{
+    *out = (struct lv_tls_options){
+        .cert_file = s->management_tls_certfile,
+        .key_file = s->management_tls_keyfile,
+        .password = s->management_tls_password,
+        .ca_file = s->management_tls_cacertfile,
+        .versions = versions_of(s->management_tls_versions),
+        .verify_peer = strcmp(s->management_tls_verify, "verify_peer") == 0,
+        .fail_if_no_peer_cert = s->management_tls_fail_if_no_peer_cert,
+        .depth = s->management_tls_depth,
+        .handshake_ms = s->tls_handshake_timeout,
+    };
+}
+
+static enum lv_err options_of(const struct lv_settings *s, enum lv_server_tls which,
+                              char ciphers[CIPHERS_MAX], struct lv_tls_options *out,
+                              char error[LV_TLS_ERROR_MAX])
+{
+    const char *name = which == LV_TLS_AMQP ? "ssl_options" : "management.ssl";
+    const char *list = which == LV_TLS_AMQP ? s->tls_ciphers : s->management_tls_ciphers;
+
+    if (which == LV_TLS_AMQP)
+        amqp_options(s, out);
+    else
+        management_options(s, out);
+    out->ciphers = ciphers;
+    const char *wrong = !join(list, ciphers) ? "ciphers: too many"
+                        : out->versions == 0 ? "versions: neither tlsv1.2 nor tlsv1.3"
                                              : NULL;
     if (wrong != NULL)
-        (void)snprintf(error, LV_TLS_ERROR_MAX, "%s", wrong);
+        (void)snprintf(error, LV_TLS_ERROR_MAX, "%s.%s", name, wrong);
     return wrong == NULL ? LV_OK : LV_EINVAL;
 }
 
-enum lv_err lv_server_tls_open(const struct lv_settings *settings, unsigned loops,
-                               struct lv_tls **out, char error[LV_TLS_ERROR_MAX])
+enum lv_err lv_server_tls_open(const struct lv_settings *settings, enum lv_server_tls which,
+                               unsigned loops, struct lv_tls **out, char error[LV_TLS_ERROR_MAX])
 {
     struct lv_tls_options options;
     char ciphers[CIPHERS_MAX];
-    enum lv_err err = options_of(settings, ciphers, &options, error);
+    enum lv_err err = options_of(settings, which, ciphers, &options, error);
 
     return err == LV_OK ? lv_tls_new(&options, loops, out, error) : err;
 }
 
-void lv_server_tls_reload(const struct lv_settings *settings, struct lv_tls *tls)
+void lv_server_tls_reload(const struct lv_settings *settings, enum lv_server_tls which,
+                          struct lv_tls *tls)
 {
     struct lv_tls_options options;
     char ciphers[CIPHERS_MAX], error[LV_TLS_ERROR_MAX];
-    enum lv_err err = options_of(settings, ciphers, &options, error);
+    enum lv_err err = options_of(settings, which, ciphers, &options, error);
 
     if (err == LV_OK)
         err = lv_tls_reload(tls, &options, error);

@@ -1,4 +1,4 @@
-/* server/tls.h - the TLS context of the AMQP listeners, made from the settings.
+/* server/tls.h - the TLS contexts of the listeners, made from the settings.
  *
  * Owner   the main thread, which runs loop 0.
  */
@@ -8,10 +8,14 @@
 
 struct lv_settings;
 
+enum lv_server_tls { LV_TLS_AMQP, LV_TLS_MANAGEMENT }; /* ssl_options.*, management.ssl.* */
+
 /* LV_EINVAL: `error` says which file or setting, and why. */
-enum lv_err lv_server_tls_open(const struct lv_settings *settings, unsigned loops,
-                               struct lv_tls **out, char error[LV_TLS_ERROR_MAX]) LV_MUST_USE;
+enum lv_err lv_server_tls_open(const struct lv_settings *settings, enum lv_server_tls which,
+                               unsigned loops, struct lv_tls **out,
+                               char error[LV_TLS_ERROR_MAX]) LV_MUST_USE;
 /* Reads the files again and says in the log how it went. */
-void lv_server_tls_reload(const struct lv_settings *settings, struct lv_tls *tls);
+void lv_server_tls_reload(const struct lv_settings *settings, enum lv_server_tls which,
+                          struct lv_tls *tls);
 
 #endif

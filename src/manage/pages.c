@@ -1,0 +1,68 @@
+/* Pages for people who look around, and the description of the API for programs. */
+#include <stdio.h>
+
+#include "manage/manage_priv.h"
+#include "manage/router.h"
+
+extern const unsigned char lv_openapi_json[];
+extern const unsigned long lv_openapi_json_bytes;
+
+/* Where it is, whatever stands before every path here. */
+static void redirect(struct lv_request *r, const char *to)
+{
+    char location[512];
+
+    (void)snprintf(location, sizeof(location), "%s%s", r->room->settings->management_path_prefix,
+                   to);
+    lv_reply_header(r, "location", lv_bytes_str(location));
+    lv_reply_empty(r, 302);
+}
+
+void lv_api_home(struct lv_request *r)
+{
+    redirect(r, "/api/index.html");
+}
+
+void lv_api_to_index(struct lv_request *r)
+{
+    redirect(r, "/api/index.html");
+}
+
+void lv_api_to_cli(struct lv_request *r)
+{
+    redirect(r, "/cli/index.html");
+}
+
+void lv_api_openapi(struct lv_request *r)
+{
+    lv_reply_text(r, 200, "application/json", lv_bytes(lv_openapi_json, lv_openapi_json_bytes));
+}
+
+void lv_api_index(struct lv_request *r)
+{
+    static const char *const access[] = { "anybody", "user", "monitoring", "policymaker",
+                                          "administrator" };
+    const struct lv_route_row *row;
+    struct lv_buf page = { 0 };
+
+    lv_buf_add_str(&page, "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">"
+                          "<title>Leveret HTTP API</title><h1>Leveret HTTP API</h1>"
+                          "<p>Described for programs in <a href=\"openapi.json\">openapi.json</a>."
+                          "</p><table><tr><th>Method<th>Path<th>Who</tr>");
+    for (size_t i = 0; (row = lv_route_at(i)) != NULL; i++)
+        lv_buf_addf(&page, "<tr><td>%s<td><code>%s</code><td>%s</tr>",
+                    lv_http_method_name(row->method), row->path, access[row->access]);
+    lv_buf_add_str(&page, "</table></html>");
+    lv_reply_text(r, 200, "text/html; charset=utf-8", lv_buf_view(&page));
+    lv_buf_fini(&page);
+}
+
+void lv_api_cli(struct lv_request *r)
+{
+    lv_reply_text(r, 200, "text/plain; charset=utf-8",
+                  LV_BYTES_LIT(
+                      "The tool for this API is the program leveret; it is installed with "
+                      "the broker, and takes\nthe commands of rabbitmqadmin and "
+                      "rabbitmqctl. Programs that speak RabbitMQ's HTTP API, rabbitmqadmin\n"
+                      "among them, work unchanged.\n"));
+}

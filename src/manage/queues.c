@@ -1,0 +1,110 @@
+#include "manage/fields.h"
+#include "manage/listing.h"
+#include "manage/manage_priv.h"
+#include "manage/router.h"
+#include "manage/shapes.h"
+
+static const char *const kind_names[LV_QUEUE_KINDS] = { "classic", "quorum", "stream" };
+
+static void put_names(struct lv_request *r, struct lv_json *j, const struct lv_queue_info *q)
+{
+    lv_json_bytes(j, "name", q->name);
+    lv_json_bytes(j, "vhost", q->vhost);
+    lv_json_str(j, "type", kind_names[q->kind]);
+    lv_json_bool(j, "durable", q->durable);
+    lv_json_bool(j, "auto_delete", q->auto_delete);
+    lv_json_bool(j, "exclusive", q->exclusive);
+    lv_json_fields(j, "arguments", q->arguments);
+    lv_json_str(j, "node", r->room->node);
+    lv_json_str(j, "state", "running");
+}
+
+static void put_policies(struct lv_request *r, struct lv_json *j, const struct lv_queue_info *q)
+{
+    struct lv_policy_match match;
+
+    if (!lv_json_wants(j, "policy") && !lv_json_wants(j, "operator_policy") &&
+        !lv_json_wants(j, "effective_policy_definition"))
+        return;
+    lv_policy_match_queue(r->room->broker, q->vhost, q->name, q->kind, &match);
+    lv_json_policies(j, &match);
+}
+
+static void put_contents(struct lv_request *r, struct lv_json *j, const struct lv_queue_info *q)
+{
+    const struct lv_series *series =
+        lv_rates_find(r->room->rates, LV_RATES_QUEUE, q->vhost, q->name, 0);
+    const struct lv_rates_ranges *ranges = r->ranges;
+
+    lv_json_lengths(j, q->ready, q->unsettled, series, ranges);
+    lv_json_u64(j, "message_bytes", q->ready_bytes + q->unsettled_bytes);
+    lv_json_u64(j, "message_bytes_ready", q->ready_bytes);
+    lv_json_u64(j, "message_bytes_unacknowledged", q->unsettled_bytes);
+    lv_json_u64(j, "consumers", q->consumers);
+    if (q->idle_since_ms != 0)
+        lv_json_time_ms(j, "idle_since", q->idle_since_ms);
+    lv_json_message_stats(j, q->published, &q->out, series, ranges);
+}
+
+static bool describe(struct lv_request *r, const struct lv_listing_item *item, struct lv_json *j)
+{
+    const struct lv_vhost *v = lv_observe_vhost_find(r->room->broker, item->vhost);
+    const struct lv_queue_entry *entry = v != NULL ? lv_observe_queue_find(v, item->name) : NULL;
+    struct lv_queue_info q;
+
+    if (entry == NULL)
+        return false;
+    lv_queue_describe(entry, &q);
+    lv_json_open(j, NULL);
+    put_names(r, j, &q);
+    put_policies(r, j, &q);
+    put_contents(r, j, &q);
+    lv_json_null(j, "exclusive_consumer_tag");
+    lv_json_null(j, "single_active_consumer_tag");
+    lv_json_null(j, "head_message_timestamp");
+    lv_json_u64(j, "storage_version", 2);
+    lv_json_close(j);
+    return true;
+}
+
+static const struct lv_listing_kind kind = { .describe = describe };
+
+/* False: it was answered. */
+static bool read_ranges(struct lv_request *r)
+{
+    struct lv_rates_ranges *ranges = lv_request_alloc(r, sizeof(*ranges));
+
+    if (ranges == NULL)
+        lv_reply_no_memory(r);
+    else
+        r->ranges = ranges;
+    return ranges != NULL && lv_rates_ranges(r, ranges);
+}
+
+void lv_api_queues(struct lv_request *r)
+{
+    struct lv_listing *list = read_ranges(r) ? lv_listing_new(r, &kind) : NULL;
+    const struct lv_queue_entry *entry;
+    const struct lv_vhost *v;
+    struct lv_queue_info q;
+    size_t pos = 0, at;
+
+    if (list == NULL)
+        return;
+    while ((v = lv_observe_vhost(r->room->broker, &pos)) != NULL) {
+        if (!lv_request_wants_vhost(r, lv_vhost_name(v)))
+            continue;
+        at = 0;
+        while ((entry = lv_observe_queue(v, &at)) != NULL) {
+            lv_queue_describe(entry, &q);
+            lv_listing_add(list, lv_vhost_name(v), q.name, NULL);
+        }
+    }
+    lv_listing_reply(list);
+}
+
+void lv_api_queue(struct lv_request *r)
+{
+    if (read_ranges(r))
+        lv_reply_one(r, &kind, &(struct lv_listing_item){ .vhost = r->vhost, .name = r->args[0] });
+}
