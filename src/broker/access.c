@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "broker/policies_priv.h"
 #include "config/config.h"
+#include "os/failpoint.h"
 #include "os/os.h"
 #include "security/defaults.h"
 #include "security/pattern.h"
@@ -112,14 +113,30 @@ static void log_removal(void *ctx, enum lv_access_kind kind, struct lv_bytes key
         r->err = lv_meta_access(r->broker, false, kind, key, lv_bytes(NULL, 0));
 }
 
+/* One record ends all that is in it, and the permissions: after a crash all of it is gone, or all is there. */
+static enum lv_err remove_vhost(struct lv_broker *b, struct lv_bytes key)
+{
+    struct lv_vhost *v = lv_vhost_find(b, first_name(key));
+
+    if (!b->is_running)
+        return LV_EAGAIN;
+    enum lv_err err = lv_meta_access(b, false, LV_ACCESS_VHOST, key, lv_bytes(NULL, 0));
+    if (err != LV_OK)
+        return err;
+    lv_failpoint("vhost.removed");
+    lv_access_remove(b->access, LV_ACCESS_VHOST, key);
+    lv_vhost_end(b, v);
+    return LV_OK;
+}
+
 enum lv_err lv_broker_remove(struct lv_broker *b, enum lv_access_kind kind, struct lv_bytes key)
 {
     struct removal r = { b, lv_access_may_remove(b->access, kind, key) };
 
-    if (r.err == LV_OK && kind == LV_ACCESS_VHOST)
-        r.err = LV_EREFUSED;
     if (r.err != LV_OK)
         return r.err;
+    if (kind == LV_ACCESS_VHOST)
+        return remove_vhost(b, key);
     /* The permissions first: if the log ends in between, somebody may less, and not more. */
     lv_access_dependents(b->access, kind, key, log_removal, &r);
     log_removal(&r, kind, key);

@@ -23,8 +23,10 @@ enum lv_err lv_broker_begin(struct lv_broker *b) LV_MUST_USE;
 LV_ACCESS_KINDS(X)
 #undef X
 
-/* Removes a record, and permissions that hang on it. LV_ENOTFOUND; LV_EREFUSED: a virtual host, which cannot be removed yet;
- * LV_EFULL, LV_ENOMEM: it may have lost permissions, and is there. `key` is that of record.h. */
+/* Removes a record, and permissions that hang on it. LV_ENOTFOUND; LV_EREFUSED: a virtual host that is protected from
+ * deletion; LV_EFULL, LV_ENOMEM: it may have lost permissions, and is there. `key` is that of record.h.
+ * A virtual host goes with all that is in it, in one step of the log; its name is free at once. Its connections are closed
+ * (320, vhost '...' is deleted), its queues end in the turns that follow. LV_EAGAIN: not before the loops run. */
 enum lv_err lv_broker_remove(struct lv_broker *b, enum lv_access_kind kind,
                              struct lv_bytes key) LV_MUST_USE;
 

@@ -3,8 +3,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "base/table.h"
 #include "broker/broker_priv.h"
+#include "config/config.h"
 
 #define DURATION_MAX_MS INT64_C(315360000000) /* ten years */
 
@@ -151,6 +153,35 @@ static void check_value(struct lv_call *call, const struct argument *a, const st
     case ANY:
         break;
     }
+}
+
+/* RabbitMQ's: a quorum queue or stream is durable, not exclusive and not auto-delete; where it cannot be, it is a classic
+ * queue. Neither is a queue that the broker names. */
+void lv_add_default_type(struct lv_call *call)
+{
+    static const char name[] = "x-queue-type";
+    const struct lv_vhost_record *record =
+        lv_access_vhost(call->broker->access, call->vhost->name.key);
+    struct lv_bytes type = lv_bytes_str(call->broker->settings->default_queue_type);
+    struct lv_value v;
+
+    if (record != NULL && record->default_queue_type.len != 0)
+        type = record->default_queue_type;
+    if (lv_bytes_eq(type, LV_BYTES_LIT("classic")) || call->passive || !call->durable ||
+        call->exclusive || call->auto_delete || call->name.ptr == (const uint8_t *)call->name_buf ||
+        lv_table_find(call->arguments, lv_bytes_str(name), &v))
+        return;
+    size_t room = call->arguments.len + sizeof(name) + 5 + type.len;
+    call->own = lv_mem_alloc(room, LV_TAG_BROKER);
+    if (call->own == NULL) {
+        lv_call_fail(call, 541, "out of memory");
+        return;
+    }
+    struct lv_wr w = lv_wr(call->own, room);
+    lv_wr_bytes(&w, call->arguments.ptr, call->arguments.len);
+    lv_table_put_str(&w, name, type);
+    LV_ASSERT(lv_wr_ok(&w));
+    call->arguments = lv_bytes(call->own, w.used);
 }
 
 /* The queue type asked for; 0 after a failure. */

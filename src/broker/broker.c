@@ -2,60 +2,8 @@
 
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 #include "broker/policies_priv.h"
-
-/* ---- virtual hosts ---- */
-
-struct lv_vhost *lv_vhost_find(const struct lv_broker *b, struct lv_bytes name)
-{
-    return (struct lv_vhost *)lv_ptrmap_get(&b->vhosts, name, lv_hash(name, 0));
-}
-
-enum lv_err lv_vhost_make(struct lv_broker *b, struct lv_bytes name)
-{
-    if (lv_vhost_find(b, name) != NULL)
-        return LV_OK;
-    struct lv_vhost *v = lv_mem_zalloc(sizeof(*v) + name.len + 1, LV_TAG_BROKER);
-    if (v == NULL)
-        return LV_ENOMEM;
-    memcpy(v->text, name.ptr, name.len);
-    v->name.key = lv_bytes(v->text, name.len);
-    v->name.hash = lv_hash(v->name.key, 0);
-    v->broker = b;
-    enum lv_err err = lv_router_init(&v->router, &lv_loop_reclaim);
-    v->router.exchange_gone = lv_meta_exchange_gone;
-    if (err == LV_OK)
-        err = lv_ptrmap_add(&b->vhosts, &v->name);
-    if (err != LV_OK)
-        lv_mem_free(v, LV_TAG_BROKER);
-    return err;
-}
-
-static void vhost_free(struct lv_vhost *v)
-{
-    struct lv_ptrmap_entry *e;
-    size_t pos = 0;
-
-    while ((e = lv_ptrmap_next(&v->router.queues, &pos)) != NULL) {
-        lv_router_remove_queue(&v->router, (struct lv_dest *)e);
-        lv_queue_entry_free(e);
-    }
-    lv_router_fini(&v->router);
-    lv_parameters_free(atomic_load_explicit(&v->parameters, memory_order_relaxed));
-    lv_mem_free(v, LV_TAG_BROKER);
-}
-
-void lv_vhost_forget(struct lv_broker *b, struct lv_bytes name)
-{
-    struct lv_vhost *v = lv_vhost_find(b, name);
-
-    if (v == NULL)
-        return;
-    lv_ptrmap_remove(&b->vhosts, &v->name);
-    vhost_free(v);
-}
 
 /* ---- life ---- */
 
@@ -68,6 +16,7 @@ enum lv_err lv_broker_new(const struct lv_settings *settings, struct lv_broker *
         return LV_ENOMEM;
     b->settings = settings;
     lv_ptrmap_init(&b->vhosts, &lv_loop_reclaim);
+    lv_list_init(&b->ending);
     enum lv_err err = lv_access_new(&lv_loop_reclaim, &b->access);
     if (err != LV_OK) {
         lv_mem_free(b, LV_TAG_BROKER);
@@ -85,6 +34,7 @@ static enum lv_err shard_start(struct lv_loop *loop)
 
     lv_loop_set_data(loop, shard);
     if (shard->index == LV_REGISTRY_LOOP) {
+        b->is_running = true;
         lv_alarm_start(shard);
         lv_durable_start(shard);
     }
@@ -143,6 +93,7 @@ static void shard_fini(struct lv_shard *shard)
 void lv_broker_free(struct lv_broker *b)
 {
     struct lv_ptrmap_entry *e;
+    struct lv_link *link;
     size_t pos = 0;
 
     atomic_store(&b->is_ending, true);
@@ -156,8 +107,10 @@ void lv_broker_free(struct lv_broker *b)
         shard_fini(&b->shards[i]);
     lv_mem_free(b->shards, LV_TAG_BROKER);
     while ((e = lv_ptrmap_next(&b->vhosts, &pos)) != NULL) {
-        vhost_free((struct lv_vhost *)e);
+        lv_vhost_free((struct lv_vhost *)e);
     }
+    while ((link = lv_list_pop(&b->ending)) != NULL)
+        lv_vhost_free(LV_CONTAINER_OF(link, struct lv_vhost, ending));
     lv_ptrmap_fini(&b->vhosts);
     lv_parameters_free(atomic_load_explicit(&b->globals, memory_order_relaxed));
     lv_access_free(b->access);
@@ -209,6 +162,10 @@ static void mail_arrived(struct lv_loop *loop, unsigned from, const struct lv_ma
         break;
     case LV_MAIL_ACCESS:
         lv_broker_mail_access(shard);
+        break;
+    case LV_MAIL_VHOST_END:
+    case LV_MAIL_VHOST_ENDED:
+        lv_broker_mail_vhost(shard, m);
         break;
     case LV_MAIL_STATES:
     case LV_MAIL_STATES_DONE:

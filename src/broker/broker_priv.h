@@ -22,6 +22,12 @@ struct lv_vhost {
     struct lv_router router;     /* first but for the name: see lv_meta_exchange_gone */
     struct lv_broker *broker;
     _Atomic(struct lv_parameters *) parameters; /* replaced whole by the registry; NULL: none */
+    _Atomic uint32_t sessions;                  /* that are in it */
+    /* the registry's */
+    bool is_dead; /* nothing of it is in the log any more, and nothing comes in */
+    unsigned answers;
+    struct lv_timer end_timer;
+    struct lv_link ending; /* in broker->ending */
     char text[];
 };
 
@@ -113,6 +119,8 @@ struct lv_broker {
     struct lv_loops *loops;
     struct lv_shard *shards; /* one per loop */
     struct lv_ptrmap vhosts;
+    struct lv_link ending; /* virtual hosts that are being taken apart; the registry's */
+    bool is_running;       /* the loops are; the registry's */
     _Atomic uint64_t next_session_id;
     struct lv_timer alarm_timer;
     uint64_t memory; /* bytes that this process may use, for the watermark */
@@ -172,6 +180,8 @@ enum lv_broker_mail {
     LV_MAIL_DOOMED,      /* w0 doomed, with a reference */
     LV_MAIL_TX_CLOSED,   /* a transaction's commit is appended */
     LV_MAIL_ACCESS,      /* permissions changed */
+    LV_MAIL_VHOST_END,   /* w0 vhost, w1 how far: what of it lives here ends */
+    LV_MAIL_VHOST_ENDED, /* w0 vhost, w1 how far; to the registry */
     LV_MAIL_OP_COUNT,
 };
 
@@ -179,12 +189,21 @@ enum lv_broker_mail {
 #define LV_REMOTE_WINDOW \
     512u /* deliveries on their way to a subscription without limit on another loop */
 
-/* broker.c */
+/* vhosts.c */
 struct lv_vhost *lv_vhost_find(const struct lv_broker *b, struct lv_bytes name);
 /* Makes it with its predeclared exchanges, if it is not there. Registry. */
 enum lv_err lv_vhost_make(struct lv_broker *b, struct lv_bytes name) LV_MUST_USE;
 /* While nothing runs yet: with all that is in it. */
 void lv_vhost_forget(struct lv_broker *b, struct lv_bytes name);
+/* Takes it apart while others are in it: its record is gone already, from the log and from the directory. Registry. */
+void lv_vhost_end(struct lv_broker *b, struct lv_vhost *v);
+/* No reader may be left. */
+void lv_vhost_free(struct lv_vhost *v);
+void lv_broker_mail_vhost(struct lv_shard *shard, const struct lv_mail *m);
+/* The session is in this virtual host from now on; false: it has just ended. */
+bool lv_vhost_enter(struct lv_session *s, struct lv_bytes name);
+/* The last thing that a session does with it. */
+void lv_vhost_leave(struct lv_session *s);
 
 /* count.c */
 /* Adds to a counter of this loop's struct lv_counters. Its thread. */
@@ -268,6 +287,9 @@ void lv_home_available(struct lv_journal *j, uint64_t queue);
 /* Ends a queue at its home and in the directory, then finishes `call` (may be NULL). */
 void lv_home_delete(struct lv_shard *shard, struct lv_home_queue *hq, struct lv_call *call);
 void lv_broker_mail_remove(struct lv_shard *registry, const struct lv_mail *m);
+/* Ends a queue that has no home; one that has is left alone. Registry. */
+void lv_queue_end_unused(struct lv_shard *registry, struct lv_vhost *vhost,
+                         struct lv_queue_entry *entry);
 
 /* consumers.c */
 void lv_feed_end(struct lv_shard *shard, struct lv_feed *feed);
@@ -338,6 +360,9 @@ void lv_session_adopt(struct lv_shard *shard, struct lv_session *s, bool is_awai
 void lv_sessions_shut(struct lv_shard *shard);
 
 /* arguments.c */
+/* Writes the default type of queues of the virtual host into the arguments of a queue.declare that names none and may have
+ * it. No memory is reported to the call. */
+void lv_add_default_type(struct lv_call *call);
 /* Checks the arguments of a queue.declare; the failure is reported to the call. */
 void lv_check_queue_arguments(struct lv_call *call);
 /* Compares a redeclaration with what exists (RabbitMQ's order and texts). */

@@ -107,6 +107,7 @@ void lv_call_arrived(struct lv_shard *shard, struct lv_call *call)
 void lv_call_drop(struct lv_call *call)
 {
     lv_mem_free(call->copy, LV_TAG_BROKER);
+    lv_mem_free(call->own, LV_TAG_BROKER);
     lv_mem_free(call, LV_TAG_BROKER);
 }
 

@@ -2,6 +2,7 @@
  * the end of a turn. The session may be gone by then: it is found by its handle, since it does not move before it is
  * open. */
 #include <openssl/crypto.h>
+#include <stdio.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -188,8 +189,13 @@ enum lv_err lv_session_enter(struct lv_session *s, struct lv_bytes vhost, struct
 
     if (err != LV_OK)
         return err;
-    s->vhost = lv_vhost_find(s->broker, vhost);
-    LV_ASSERT(s->vhost != NULL); /* it is made before its record is seen */
+    if (!lv_vhost_enter(s, vhost)) {
+        /* It is made before its record is seen, and ends after it: this is the moment in between. */
+        lv_pass_leave(&s->pass);
+        why->code = 530;
+        (void)snprintf(why->text, sizeof(why->text), "vhost %.*s not found", LV_BYTES_FMT(vhost));
+        return LV_EREFUSED;
+    }
     s->opened_ms = lv_clock_wall_us() / 1000;
     if (!s->is_detached)
         LV_TALLY(s->shard, connections_opened, 1);

@@ -34,6 +34,12 @@ static enum lv_err append(struct lv_broker *b, const struct lv_meta *m)
     return err;
 }
 
+/* What is in a virtual host that has ended is not in the log any more; another one may have its name. */
+static enum lv_err append_in(struct lv_broker *b, const struct lv_vhost *v, const struct lv_meta *m)
+{
+    return v->is_dead ? LV_OK : append(b, m);
+}
+
 static enum lv_err put_counter(struct lv_broker *b)
 {
     struct lv_meta m = { .kind = LV_META_COUNTER, .is_put = true, .id = b->next_queue_id };
@@ -54,7 +60,7 @@ enum lv_err lv_meta_put_queue(struct lv_broker *b, const struct lv_vhost *v,
         .arguments = entry->arguments,
     };
 
-    return entry->durable ? append(b, &m) : LV_OK;
+    return entry->durable ? append_in(b, v, &m) : LV_OK;
 }
 
 enum lv_err lv_meta_del_queue(struct lv_broker *b, const struct lv_vhost *v,
@@ -62,7 +68,7 @@ enum lv_err lv_meta_del_queue(struct lv_broker *b, const struct lv_vhost *v,
 {
     struct lv_meta m = { .kind = LV_META_QUEUE, .vhost = v->name.key, .name = entry->dest.name.key };
 
-    return entry->durable ? append(b, &m) : LV_OK;
+    return entry->durable ? append_in(b, v, &m) : LV_OK;
 }
 
 enum lv_err lv_meta_put_exchange(struct lv_broker *b, const struct lv_vhost *v,
@@ -81,7 +87,7 @@ enum lv_err lv_meta_put_exchange(struct lv_broker *b, const struct lv_vhost *v,
         .arguments = spec->arguments,
     };
 
-    return spec->durable ? append(b, &m) : LV_OK;
+    return spec->durable ? append_in(b, v, &m) : LV_OK;
 }
 
 void lv_meta_exchange_gone(struct lv_router *router, const struct lv_exchange *x)
@@ -90,7 +96,7 @@ void lv_meta_exchange_gone(struct lv_router *router, const struct lv_exchange *x
     struct lv_meta m = { .kind = LV_META_EXCHANGE, .vhost = v->name.key, .name = x->spec.name };
 
     if (x->spec.durable && !v->broker->is_stopped)
-        (void)!append(v->broker, &m); /* without memory it may be there again after a restart */
+        (void)!append_in(v->broker, v, &m); /* without memory it may be there again after a restart */
 }
 
 static bool is_durable(const struct lv_dest *dest)
@@ -114,7 +120,7 @@ enum lv_err lv_meta_binding(struct lv_broker *b, const struct lv_vhost *v, bool 
         .arguments = arguments,
     };
 
-    return source->spec.durable && is_durable(dest) ? append(b, &m) : LV_OK;
+    return source->spec.durable && is_durable(dest) ? append_in(b, v, &m) : LV_OK;
 }
 
 enum lv_err lv_meta_access(struct lv_broker *b, bool put, enum lv_access_kind kind,

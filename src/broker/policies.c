@@ -768,10 +768,10 @@ enum lv_err lv_policy_effective(const struct lv_policy_match *match, struct lv_w
 
 enum lv_err lv_policies_apply_exchange(struct lv_vhost *v, struct lv_exchange *x)
 {
-    const struct lv_parameters *p = load(v->broker, v->name.key);
+    const struct lv_parameters *p = atomic_load_explicit(&v->parameters, memory_order_relaxed);
     const struct item *item = NULL;
 
-    if (p->alternates != 0)
+    if (p != NULL && p->alternates != 0)
         item = first(p, LV_POLICY_USER, x->spec.name, LV_QUEUE_CLASSIC, is_for_exchange);
     bool has = item != NULL && item->has_alternate && !x->is_default;
     return lv_router_set_alternate(&v->router, x, has, has ? item->alternate : lv_bytes(NULL, 0));

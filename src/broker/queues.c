@@ -128,6 +128,15 @@ void lv_broker_mail_remove(struct lv_shard *registry, const struct lv_mail *m)
                     (struct lv_call *)m->w[2]);
 }
 
+void lv_queue_end_unused(struct lv_shard *registry, struct lv_vhost *vhost,
+                         struct lv_queue_entry *entry)
+{
+    lv_handle home = LV_HOME_NONE_YET;
+
+    if (atomic_compare_exchange_strong(&entry->home, &home, LV_HOME_NONE_EVER))
+        registry_remove(registry, vhost, entry, NULL);
+}
+
 /* ---- the end of a queue ---- */
 
 /* Takes the entry, which has no home any more, out of the directory; then finishes `call` (may be NULL). */
@@ -255,6 +264,12 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
     enum lv_err err = LV_EEXISTS;
     struct lv_refusal why;
 
+    if (call->vhost->is_dead) {
+        lv_queue_entry_free(entry);
+        lv_call_fail(call, 404, "vhost '%s' is deleted", call->vhost->text);
+        lv_call_finish(registry, call);
+        return;
+    }
     if (!exists && call->session != NULL &&
         lv_pass_may_add_queue(&call->session->pass, call->name, call->vhost->router.queues.count,
                               &why) != LV_OK) {
@@ -384,7 +399,11 @@ void lv_queue_declare(struct lv_call *call)
 {
     struct lv_shard *shard = call->session->shard;
 
-    declare(shard, call);
+    lv_add_default_type(call);
+    if (call->failure.code != 0)
+        lv_call_finish(shard, call);
+    else
+        declare(shard, call);
 }
 
 /* ---- purge ---- */

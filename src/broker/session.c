@@ -148,6 +148,7 @@ void lv_session_end(struct lv_session *s)
     if (s->vhost != NULL && !s->is_detached)
         LV_TALLY(shard, connections_closed, 1);
     lv_pass_fini(&s->pass);
+    lv_vhost_leave(s);
     s->ops->gone(s);
 }
 

@@ -137,6 +137,7 @@ struct lv_call {
     struct lv_bytes key;       /* routing key */
     struct lv_bytes arguments; /* checked field table */
     uint8_t *copy;             /* where the views point after leaving */
+    uint8_t *own;              /* the broker's: arguments with what it added */
     char name_buf[40];         /* a name made by the server */
     enum lv_exchange_type type;
     bool durable, exclusive, auto_delete, internal, passive, if_unused, if_empty, no_ack;

@@ -25,6 +25,7 @@
     X("tx.commit", "a transaction's record is appended")                        \
     X("meta.put", "a change of the topology is appended")                       \
     X("meta.snapshot", "half of a snapshot of the topology is appended")        \
+    X("vhost.removed", "the end of a virtual host is appended, nobody knows")   \
     X("recover.cut", "a torn tail is about to be cut off")
 
 extern atomic_bool lv_failpoint_is_set;

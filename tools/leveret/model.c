@@ -16,6 +16,20 @@ static void drop(struct lv_model *m, struct lv_model_item *item)
     free(item);
 }
 
+/* All that is in it goes by the one record that says so. */
+static void drop_vhost(struct lv_model *m, struct lv_bytes key)
+{
+    struct lv_rd rd = lv_rd(key);
+    struct lv_bytes name = lv_rd_short(&rd);
+    struct lv_model_item *item, *next;
+
+    for (item = m->items; item != NULL; item = next) {
+        next = item->hh.next;
+        if (lv_bytes_eq(item->meta.vhost, name))
+            drop(m, item);
+    }
+}
+
 enum lv_err lv_model_visit(void *model, uint8_t type, lv_lsn lsn, struct lv_bytes payload)
 {
     struct lv_model *m = model;
@@ -31,6 +45,8 @@ enum lv_err lv_model_visit(void *model, uint8_t type, lv_lsn lsn, struct lv_byte
     }
     if (meta.kind == LV_META_COUNTER || (meta.kind == LV_META_QUEUE && meta.is_put))
         m->next_queue_id = LV_MAX(m->next_queue_id, meta.id + (meta.kind == LV_META_QUEUE));
+    if (meta.kind == LV_META_ACCESS && !meta.is_put && meta.access == 0)
+        drop_vhost(m, meta.access_key);
     if (meta.kind == LV_META_COUNTER || meta.kind == LV_META_ACCESS ||
         meta.kind == LV_META_PARAMETER)
         return LV_OK;

@@ -200,15 +200,21 @@ __attribute__((unused)) static void connect_as(const char *name, const char *pas
          .mechanism = S("PLAIN"), .response = lv_bytes(response, (size_t)n), .locale = S("en_US"));
 }
 
-__attribute__((unused)) static void open_as(const char *name, const char *password)
+__attribute__((unused)) static void open_in(const char *name, const char *password,
+                                            const char *vhost)
 {
     connect_as(name, password);
     (void)expect(LV_AMQP_CONNECTION_TUNE);
     SEND(0, connection_tune_ok, .channel_max = 10, .frame_max = 131072);
-    SEND(0, connection_open, .virtual_host = S("/"));
+    SEND(0, connection_open, .virtual_host = S(vhost));
     (void)expect(LV_AMQP_CONNECTION_OPEN_OK);
     SEND(1, channel_open, .reserved_1 = S(""));
     (void)expect(LV_AMQP_CHANNEL_OPEN_OK);
+}
+
+__attribute__((unused)) static void open_as(const char *name, const char *password)
+{
+    open_in(name, password, "/");
 }
 
 #endif
