@@ -39,16 +39,23 @@ static bool memory_is_low(struct lv_broker *b)
     return is_low;
 }
 
+static uint64_t disk_limit(const struct lv_broker *b)
+{
+    uint64_t bytes;
+    enum lv_err err = lv_watermark_parse(b->settings->disk_free_limit, b->memory, &bytes);
+
+    LV_ASSERT(err == LV_OK); /* checked when it was set */
+    return bytes;
+}
+
 /* Less is free than wanted, or a log file could not be made. */
 static bool disk_is_low(struct lv_broker *b)
 {
-    uint64_t limit = 0, left = UINT64_MAX, total;
+    uint64_t limit = disk_limit(b), left = UINT64_MAX, total;
     bool was_low = (b->alarms & LV_ALARM_DISK) != 0;
 
     if (b->store == NULL)
         return false;
-    enum lv_err err = lv_watermark_parse(b->settings->disk_free_limit, b->memory, &limit);
-    LV_ASSERT(err == LV_OK); /* checked when it was set */
     if (lv_dir_space(lv_store_dir(b->store), &left, &total) != LV_OK)
         left = UINT64_MAX; /* unknown is no alarm: a write would say more */
     bool is_low = left < limit || atomic_load(&b->is_disk_full);
@@ -57,6 +64,24 @@ static bool disk_is_low(struct lv_broker *b)
     else if (!is_low && was_low)
         lv_log(DISK_ALARM_CLEARED, lv_log_u64(left), lv_log_u64(limit));
     return is_low;
+}
+
+void lv_broker_resources(const struct lv_broker *b, struct lv_resources *out)
+{
+    uint8_t alarms = atomic_load_explicit(&b->alarms, memory_order_relaxed);
+    uint64_t total;
+
+    *out = (struct lv_resources){
+        .memory_used = memory_used(),
+        .memory_limit = memory_limit(b),
+        .memory_total = b->memory,
+        .disk_free = UINT64_MAX,
+        .disk_limit = disk_limit(b),
+        .is_memory_low = (alarms & LV_ALARM_MEMORY) != 0,
+        .is_disk_low = (alarms & LV_ALARM_DISK) != 0,
+    };
+    if (b->store != NULL && lv_dir_space(lv_store_dir(b->store), &out->disk_free, &total) != LV_OK)
+        out->disk_free = UINT64_MAX;
 }
 
 static uint8_t look(struct lv_broker *b)

@@ -127,7 +127,7 @@ struct lv_broker {
     struct lv_timer stop_timer;
     lv_time_ms stop_due;
     bool is_stopping;
-    uint8_t alarms; /* LV_ALARM_* */
+    _Atomic uint8_t alarms; /* LV_ALARM_*; the registry's, read by any */
 
     /* policies.c */
     _Atomic(struct lv_parameters *) globals; /* likewise */
@@ -209,10 +209,7 @@ void lv_vhost_leave(struct lv_session *s);
 /* Adds to a counter of this loop's struct lv_counters. Its thread. */
 static inline void lv_tally_add(struct lv_shard *shard, size_t word, uint64_t n)
 {
-    _Atomic uint64_t *at = &shard->tally[word];
-
-    atomic_store_explicit(at, atomic_load_explicit(at, memory_order_relaxed) + n,
-                          memory_order_relaxed);
+    lv_word_add(&shard->tally[word], n);
 }
 #define LV_TALLY(shard, field, n) \
     lv_tally_add((shard), offsetof(struct lv_counters, field) / sizeof(uint64_t), (n))
@@ -227,11 +224,6 @@ void lv_count_publishers(struct lv_shard *shard);
 void lv_count_note(void *home_queue);
 /* Before its queue is freed. */
 void lv_count_last(struct lv_home_queue *hq);
-
-/* observe.c */
-/* Wall clock in ms since which an object has done nothing, whose loop's clock was `active_ms` when it last did something (0:
- * never); 0: it is not idle. Any thread. */
-uint64_t lv_idle_since(lv_time_ms active_ms);
 
 /* access.c */
 /* At the end of each turn. */

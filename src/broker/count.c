@@ -39,21 +39,10 @@ static inline void store(_Atomic uint64_t *at, uint64_t v)
 
 /* ---- times ---- */
 
-static unsigned time_bucket(uint64_t us)
-{
-    unsigned bits = us == 0 ? 0 : 64u - (unsigned)__builtin_clzll(us);
+#define TIMES(shard, field) (&(shard)->tally[WORD(field)])
 
-    return LV_MIN(bits, LV_TIME_BUCKETS - 1);
-}
-
-static void count_time(struct lv_shard *shard, size_t times, uint64_t us)
-{
-    lv_tally_add(shard, times + time_bucket(us), 1);
-    lv_tally_add(shard, times + LV_TIME_BUCKETS, us);
-}
-
-_Static_assert(offsetof(struct lv_times, sum_us) == LV_TIME_BUCKETS * sizeof(uint64_t),
-               "count_time adds to the word behind the buckets");
+_Static_assert(sizeof(struct lv_times) == LV_TIMES_WORDS * sizeof(uint64_t),
+               "a struct lv_times in the tally is written by lv_times_add");
 
 static uint32_t stamp_now(uint64_t ns)
 {
@@ -67,7 +56,7 @@ void lv_session_delivered(struct lv_session *s, const struct lv_delivery *d)
     uint32_t waited = stamp_now(lv_clock_ns()) - d->msg->stamp;
 
     if (!d->redelivered)
-        count_time(s->shard, WORD(deliver), ((uint64_t)waited << STAMP_SHIFT) / 1000);
+        lv_times_add(TIMES(s->shard, deliver), ((uint64_t)waited << STAMP_SHIFT) / 1000);
 }
 
 /* ---- queues ---- */
@@ -261,7 +250,7 @@ void lv_session_confirmed(struct lv_session *s, struct lv_route_memo *memo, uint
     if (LV_LIKELY(memo->sample == 0) || upto < memo->sample)
         return;
     memo->sample = 0;
-    count_time(s->shard, WORD(confirm), lv_clock_ns() / 1000 - memo->sample_us);
+    lv_times_add(TIMES(s->shard, confirm), lv_clock_ns() / 1000 - memo->sample_us);
 }
 
 void lv_session_count_channel(struct lv_session *s, bool opened)

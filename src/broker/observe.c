@@ -26,6 +26,18 @@ void lv_broker_counters(const struct lv_broker *b, struct lv_counters *out)
             words[k] += load(&b->shards[i].tally[k]);
 }
 
+void lv_broker_loop_stats(const struct lv_broker *b, unsigned loop, struct lv_loop_stats *out)
+{
+    lv_loop_stats(b->shards[loop].loop, out);
+}
+
+bool lv_broker_store_stats(const struct lv_broker *b, struct lv_store_stats *out)
+{
+    if (b->store != NULL)
+        lv_store_stats(b->store, out);
+    return b->store != NULL;
+}
+
 /* ---- names ---- */
 
 const struct lv_vhost *lv_observe_vhost(const struct lv_broker *b, size_t *pos)
@@ -135,4 +147,69 @@ void lv_exchange_count(const struct lv_exchange *x, struct lv_exchange_info *out
         .returned = load(&x->stats.returned),
         .dropped = load(&x->stats.dropped),
     };
+}
+
+/* ---- bindings ---- */
+
+static void show_binding(const struct lv_binding *b,
+                         void (*visit)(void *ctx, const struct lv_binding_info *b), void *ctx)
+{
+    struct lv_binding_info info = {
+        .source = b->source->spec.name,
+        .destination = b->dest->name.key,
+        .key = b->key,
+        .arguments = b->arguments,
+        .to_exchange = b->dest->is_exchange,
+    };
+
+    visit(ctx, &info);
+}
+
+/* Those of one end: a list that is walked anew to *pos each time. */
+static void walk_list(const struct lv_link *list, bool is_out, const struct lv_dest *destination,
+                      size_t *pos, size_t max,
+                      void (*visit)(void *ctx, const struct lv_binding_info *b), void *ctx)
+{
+    size_t i = 0;
+
+    LV_LIST_FOR (l, list) {
+        const struct lv_binding *b = is_out ? LV_CONTAINER_OF(l, struct lv_binding, out)
+                                            : LV_CONTAINER_OF(l, struct lv_binding, in);
+        if (i++ < *pos)
+            continue;
+        if (i > *pos + max) {
+            *pos += max;
+            return;
+        }
+        if (destination == NULL || b->dest == destination)
+            show_binding(b, visit, ctx);
+    }
+    *pos = SIZE_MAX;
+}
+
+static void walk_all(const struct lv_ptrmap *bindings, size_t *pos, size_t max,
+                     void (*visit)(void *ctx, const struct lv_binding_info *b), void *ctx)
+{
+    for (size_t n = 0; n < max; n++) {
+        const struct lv_ptrmap_entry *e = lv_ptrmap_next(bindings, pos);
+        if (e == NULL) {
+            *pos = SIZE_MAX;
+            return;
+        }
+        show_binding((const struct lv_binding *)e, visit, ctx);
+    }
+}
+
+void lv_observe_bindings(const struct lv_vhost *v, const struct lv_exchange *source,
+                         const struct lv_dest *destination, size_t *pos, size_t max,
+                         void (*visit)(void *ctx, const struct lv_binding_info *b), void *ctx)
+{
+    if (*pos == SIZE_MAX)
+        return;
+    if (source != NULL)
+        walk_list(&source->bindings_out, true, destination, pos, max, visit, ctx);
+    else if (destination != NULL)
+        walk_list(&destination->bindings_in, false, NULL, pos, max, visit, ctx);
+    else
+        walk_all(&v->router.bindings, pos, max, visit, ctx);
 }

@@ -10,9 +10,12 @@
 #ifndef LV_BROKER_OBSERVE_H
 #define LV_BROKER_OBSERVE_H
 #include "base/bytes.h"
+#include "base/times.h"
 #include "broker/errand.h"
 #include "engine/queue.h"
+#include "loop/loop.h"
 #include "route/route.h"
+#include "store/store.h"
 
 struct lv_vhost;
 struct lv_queue_entry;
@@ -37,14 +40,6 @@ enum lv_queue_kind { LV_QUEUE_CLASSIC, LV_QUEUE_QUORUM, LV_QUEUE_STREAM, LV_QUEU
 #define LV_SIZE_BUCKETS 9u
 extern const uint64_t lv_size_bounds[LV_SIZE_BUCKETS - 1];
 
-/* Times, in buckets of powers of two: bucket i counts those below 2^i microseconds (and not below 2^(i-1)); the last one all
- * longer ones. */
-#define LV_TIME_BUCKETS 28u
-struct lv_times {
-    uint64_t count[LV_TIME_BUCKETS];
-    uint64_t sum_us;
-};
-
 struct lv_counters {
 #define X(name) uint64_t name;
     LV_COUNTERS(X)
@@ -52,12 +47,24 @@ struct lv_counters {
     struct lv_queue_totals by_kind[LV_QUEUE_KINDS];
     uint64_t sizes[LV_SIZE_BUCKETS], size_sum;
     uint64_t publishers;     /* channels that have published */
-    struct lv_times confirm; /* a sample of: publish received to confirm written */
-    struct lv_times deliver; /* a sample of: publish received to first delivery */
+    struct lv_times confirm; /* a sample of: publish received to confirm in the output */
+    struct lv_times deliver; /* a sample of: publish received to first delivery in the output; 8 us coarse */
 };
 
 /* Sum over all loops; momentary. Any thread. */
 void lv_broker_counters(const struct lv_broker *b, struct lv_counters *out);
+
+/* What the broker has, and what it may have. Any thread; not for every message: it asks the system. */
+struct lv_resources {
+    uint64_t memory_used, memory_limit; /* of the heap, in bytes; the watermark, 0: none */
+    uint64_t memory_total;              /* that this process may use; 0: unknown */
+    uint64_t disk_free, disk_limit; /* where the data is; UINT64_MAX: unknown, or nothing is kept */
+    bool is_memory_low, is_disk_low; /* alarms: publishers wait */
+};
+void lv_broker_resources(const struct lv_broker *b, struct lv_resources *out);
+/* A loop's own figures, and the store's; false: nothing is kept. Any thread. */
+void lv_broker_loop_stats(const struct lv_broker *b, unsigned loop, struct lv_loop_stats *out);
+bool lv_broker_store_stats(const struct lv_broker *b, struct lv_store_stats *out);
 
 /* ---- names: a reader's section ---- */
 
@@ -148,7 +155,10 @@ struct lv_connection_info {
     uint64_t bytes_in, bytes_out, reads, writes, pending; /* pending: bytes not written yet */
     unsigned loop;
     bool is_tls;
-    struct lv_bytes tls_protocol, tls_cipher, peer_subject, peer_issuer, peer_serial, peer_validity;
+    bool has_cert; /* the client showed a certificate, which was found good */
+    struct lv_bytes tls_protocol, tls_cipher; /* "TLSv1.3", "TLS_AES_256_GCM_SHA384" */
+    struct lv_bytes peer_subject, peer_issuer, peer_serial;
+    uint64_t peer_not_before_s, peer_not_after_s; /* since 1970 */
 };
 
 /* What is wanted: each includes what stands above it. */
@@ -157,6 +167,8 @@ enum lv_census_depth { LV_CENSUS_CONNECTIONS, LV_CENSUS_CHANNELS, LV_CENSUS_CONS
 struct lv_census {
     struct lv_errand errand; /* first; done and desk are the caller's */
     enum lv_census_depth depth;
+    bool counts_only; /* only those that moved bytes since the last such census, with their numbers and without
+                            * texts but vhost; one at a time */
     struct lv_bytes vhost; /* only of this one; empty: all. The caller's memory */
     uint64_t id;           /* only this connection; 0: all */
     /* Result: in no order */
@@ -164,26 +176,29 @@ struct lv_census {
     size_t count;
     bool is_short; /* memory ran out: some are missing */
     /* private */
-    struct lv_broker *broker;
     unsigned loop;
     uint32_t pos;
     void *arena; /* all of the result lies in it */
 };
-/* Sends it round; only depth, vhost, id, done and desk are set. */
+/* Sends it round; only depth, counts_only, vhost, id, done and desk are set, the rest is zero. Who moves to another loop
+ * meanwhile may be missing, or in it twice. */
 void lv_census_send(struct lv_broker *b, struct lv_census *census);
 void lv_census_fini(struct lv_census *census);
+/* For ops->describe: the wall clock in ms since which an object has done nothing, when `active_ms` was its loop's time as it
+ * last did something (0: never); 0: it is not idle. */
+uint64_t lv_idle_since(lv_time_ms active_ms);
 /* For ops->describe: zeroed memory of the census, and copies; NULL and empty without memory. */
 void *lv_census_alloc(struct lv_census *census, size_t bytes);
 struct lv_bytes lv_census_copy(struct lv_census *census, struct lv_bytes b);
 
 /* Closes a connection: 320, CONNECTION_FORCED and the reason. */
 struct lv_eviction {
-    struct lv_errand errand;  /* first */
-    uint64_t id;              /* of the connection */
-    char reason[256];         /* NUL-terminated */
-    bool was_there;           /* result */
-    struct lv_broker *broker; /* private */
-    unsigned loop;
+    struct lv_errand errand; /* first */
+    uint64_t id;             /* of the connection */
+    char reason[256];        /* NUL-terminated */
+    bool was_there;          /* result */
+    unsigned loop;           /* private */
+    uint32_t pos;
 };
 void lv_eviction_send(struct lv_broker *b, struct lv_eviction *eviction);
 

@@ -27,6 +27,8 @@ struct lv_sub;
 struct lv_call;
 struct lv_queue_entry;
 struct lv_login_try;
+struct lv_census;
+struct lv_connection_info;
 
 #define LV_FAILURE_TEXT_MAX 512
 
@@ -53,6 +55,10 @@ struct lv_session_ops {
     void (*logged_in)(struct lv_session *s, enum lv_login login);
     /* Permissions changed: consumers of queues that may not be read any more end. */
     void (*recheck)(struct lv_session *s);
+    /* Fills in what only the protocol knows: of the connection, and down to census->depth (observe.h). The rest is filled in
+     * before, or zero. */
+    void (*describe)(const struct lv_session *s, struct lv_census *census,
+                     struct lv_connection_info *out);
     /* May it be moved to another loop now, and: it is on another loop now. */
     bool (*can_move)(const struct lv_session *s);
     void (*moved)(struct lv_session *s);
@@ -78,6 +84,7 @@ struct lv_session {
     lv_handle self;
     uint64_t id;                /* unique in the broker's life: owner of exclusive queues */
     uint64_t opened_ms;         /* wall clock: into its virtual host; 0: not yet */
+    uint64_t seen_bytes;        /* in and out at the last census of counts */
     struct lv_bytes *exclusive; /* names of queues it owns (some may be gone already); own memory */
     uint32_t exclusive_count, exclusive_cap;
     uint32_t sub_count;       /* subscriptions that have not ended */

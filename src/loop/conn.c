@@ -466,6 +466,7 @@ void lv_conns_read(struct lv_loop *loop)
         if (!wants_bytes(c) || (c->io->wants_input && c->io->carry != NULL))
             continue; /* what was kept while it was paused comes first, in the deferred phase */
         size_t got = read_once(c);
+        c->reads++;
         bytes += got;
         reads++;
         read_again(c);

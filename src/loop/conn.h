@@ -41,6 +41,7 @@ struct lv_conn {
     uint8_t *out_at, *out_end;    /* free room of the last output buffer */
     size_t out_bytes;             /* waiting to be written */
     uint64_t bytes_in, bytes_out; /* of the connection's life: heartbeats watch them */
+    uint32_t reads, writes;       /* system calls of its life, modulo 2^32 */
     struct lv_link dirty;         /* in the loop's list of connections to flush */
     struct lv_out_seg *out_first, *out_last;
     uint8_t *into; /* lv_conn_read_into; NULL: dropped */

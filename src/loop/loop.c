@@ -278,4 +278,5 @@ void lv_loop_stats(const struct lv_loop *loop, struct lv_loop_stats *out)
         .busy_ns = v[LV_STAT_BUSY_NS],
         .conns = v[LV_STAT_CONNS],
     };
+    lv_times_read(loop->turn_us, &out->turn);
 }

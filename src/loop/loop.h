@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/reclaim.h"
 #include "base/time.h"
+#include "base/times.h"
 
 struct lv_loops; /* all of them */
 struct lv_loop;
@@ -117,6 +118,7 @@ struct lv_loop_stats {
     uint64_t turns, slow_turns, mails_in, mails_out, bytes_in, bytes_out, reads, writes;
     uint64_t busy_ns; /* time not spent waiting for I/O */
     uint64_t conns;
+    struct lv_times turn; /* how long turns took: as long may something have waited that came in one */
 };
 void lv_loop_stats(const struct lv_loop *loop,
                    struct lv_loop_stats *out); /* any thread: a momentary view */

@@ -94,7 +94,7 @@ struct lv_loop {
     uint64_t mail_clock;        /* as seen before mail was taken */
     _Atomic uint64_t mail_seen; /* as seen by the last turn that ended */
 
-    _Atomic uint64_t stats[LV_STAT_COUNT];
+    _Atomic uint64_t stats[LV_STAT_COUNT], turn_us[LV_TIMES_WORDS];
     _Atomic bool is_stopping;
 
     uv_loop_t uv;

@@ -420,6 +420,7 @@ static bool send_records(struct lv_conn *c)
     do {
         n = send(c->io->fd, t->out->data + t->out_at, left, MSG_NOSIGNAL);
         lv_stat_add(c->loop, LV_STAT_WRITES, 1);
+        c->writes++;
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno != EAGAIN && errno != ENOBUFS) {
         lv_conn_fail(c, errno == EPIPE || errno == ECONNRESET ? LV_ECLOSED : LV_EIO);

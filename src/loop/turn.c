@@ -33,6 +33,7 @@ static void watch_end(struct lv_loop *loop)
 
     lv_stat_add(loop, LV_STAT_TURNS, 1);
     lv_stat_add(loop, LV_STAT_BUSY_NS, took_ns);
+    lv_times_add(loop->turn_us, took_ns / 1000);
     if (LV_LIKELY(took_ns < LV_TURN_SLOW_MS * UINT64_C(1000000)))
         return;
     lv_stat_add(loop, LV_STAT_SLOW_TURNS, 1);

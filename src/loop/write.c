@@ -241,6 +241,7 @@ static void send_plain(struct lv_conn *c)
             return;
         ssize_t n = sendmsg(c->io->fd, &msg, MSG_NOSIGNAL);
         lv_stat_add(loop, LV_STAT_WRITES, 1);
+        c->writes++;
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno != EAGAIN && errno != ENOBUFS) {

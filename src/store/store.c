@@ -29,7 +29,7 @@ struct lv_store {
     struct lv_worker reader, keeper;
     struct make_job make_messages, make_topology;
     _Atomic bool is_stopping, has_failed, is_full, has_reserve;
-    _Atomic uint64_t syncs, bytes, rounds;
+    _Atomic uint64_t syncs, bytes, rounds, write_us[LV_TIMES_WORDS];
 };
 
 /* ---- the store file ---- */
@@ -232,11 +232,29 @@ struct lv_worker *lv_store_keeper(struct lv_store *s)
     return &s->keeper;
 }
 
+static uint64_t files_of(const struct lv_wal *wal)
+{
+    uint64_t first = lv_wal_first_file(wal), current = lv_wal_current_file(wal);
+
+    return current >= first ? current - first + 1 : 0;
+}
+
+static uint64_t unstable_of(const struct lv_wal *wal)
+{
+    lv_lsn stable = lv_wal_stable(wal), tail = lv_wal_tail(wal);
+
+    return tail > stable ? tail - stable : 0;
+}
+
 void lv_store_stats(const struct lv_store *s, struct lv_store_stats *out)
 {
     out->syncs = atomic_load(&s->syncs);
     out->bytes = atomic_load(&s->bytes);
     out->rounds = atomic_load(&s->rounds);
+    lv_times_read(s->write_us, &out->write);
+    out->files = files_of(s->messages);
+    out->topology_files = files_of(s->topology);
+    out->unstable_bytes = unstable_of(s->messages) + unstable_of(s->topology);
 }
 
 /* ---- the reserve ----
@@ -469,6 +487,7 @@ static enum lv_err write_log(struct lv_store *s, struct lv_wal *wal, lv_lsn upto
 {
     lv_lsn before = lv_wal_stable(wal);
     bool did;
+    uint64_t began_ns = lv_clock_ns();
     enum lv_err err = lv_wal_write(wal, upto, &did);
 
     if (err == LV_EAGAIN) {
@@ -477,6 +496,7 @@ static enum lv_err write_log(struct lv_store *s, struct lv_wal *wal, lv_lsn upto
     }
     if (err == LV_OK && did) {
         *did_any = true;
+        lv_times_add(s->write_us, (lv_clock_ns() - began_ns) / 1000);
         atomic_fetch_add_explicit(&s->syncs, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&s->bytes, lv_wal_stable(wal) - before, memory_order_relaxed);
     }

@@ -13,6 +13,7 @@
  */
 #ifndef LV_STORE_STORE_H
 #define LV_STORE_STORE_H
+#include "base/times.h"
 #include "store/wal.h"
 #include "store/worker.h"
 
@@ -89,9 +90,12 @@ enum lv_err lv_store_step(struct lv_store *s) LV_MUST_USE;
 /* Workers: `reader` for reads, `keeper` for everything else that blocks. */
 struct lv_worker *lv_store_reader(struct lv_store *s);
 struct lv_worker *lv_store_keeper(struct lv_store *s);
-/* Syncs done so far, and bytes written; momentary. */
+/* Since the start, but for the files; momentary. Any thread. */
 struct lv_store_stats {
-    uint64_t syncs, bytes, rounds;
+    uint64_t syncs, bytes, rounds;  /* one round writes both logs, if there is anything */
+    struct lv_times write;          /* of a log's write with its sync */
+    uint64_t files, topology_files; /* there are */
+    uint64_t unstable_bytes;        /* appended, and not yet to survive a power cut */
 };
 void lv_store_stats(const struct lv_store *s, struct lv_store_stats *out);
 

@@ -6,11 +6,12 @@
  *   confirm.c    publisher confirms                        content.c    contents out
  *   unacked.c    what a channel has to settle              settle.c     ack, nack, reject, recover
  *   reply_to.c   amq.rabbitmq.reply-to                     tx.c         transactions
- *   error.c      close with code and text
+ *   error.c      close with code and text               describe.c   what a census is told
  */
 #ifndef LV_PROTO_AMQP091_AMQP_PRIV_H
 #define LV_PROTO_AMQP091_AMQP_PRIV_H
 #include "broker/broker.h"
+#include "broker/observe.h"
 #include "broker/session.h"
 #include "config/config.h"
 #include "proto/amqp091/codec.h"
@@ -60,6 +61,7 @@ struct lv_amqp_conn {
     const struct lv_sasl_mechanism *mechanism; /* chosen by start-ok */
     struct lv_bytes user;                      /* as claimed until the login is true; own memory */
     struct lv_bytes name; /* "PEER -> LOCAL", as RabbitMQ names connections; own memory, empty without */
+    struct lv_bytes properties; /* of the client, a field table; own memory, empty without */
 };
 
 /* ---- channel ---- */
@@ -97,10 +99,11 @@ struct lv_amqp_sub {
     struct lv_amqp_chan *ch;
     struct lv_link link; /* in ch->consumers */
     uint32_t refs;       /* the consumer itself and its entries in ch->unacked */
-    bool is_get;
+    bool is_get, is_exclusive;
     uint8_t tag_len;
     uint8_t queue_len;
-    uint8_t head[]; /* the beginning of each deliver frame: frame head, method, consumer tag; the queue's name */
+    uint32_t arguments_len;
+    uint8_t head[]; /* the beginning of each deliver frame: frame head, method, consumer tag; the queue's name; its arguments */
 };
 #define LV_AMQP_DELIVER_HEAD (LV_AMQP_FRAME_HEAD + 4u + 1u) /* before the consumer tag's text */
 
@@ -131,6 +134,13 @@ static inline struct lv_bytes lv_amqp_sub_queue(const struct lv_amqp_sub *sub)
     return lv_bytes(sub->head + LV_AMQP_DELIVER_HEAD + sub->tag_len, sub->queue_len);
 }
 
+static inline struct lv_bytes lv_amqp_sub_arguments(const struct lv_amqp_sub *sub)
+{
+    struct lv_bytes queue = lv_amqp_sub_queue(sub);
+
+    return lv_bytes(queue.ptr + queue.len, sub->arguments_len);
+}
+
 /* Publisher confirms: 1..done-1 are decided; from `done` on, what each still lacks. */
 struct lv_amqp_confirms {
     uint64_t next;             /* number of the next publish, from 1 */
@@ -156,6 +166,7 @@ struct lv_amqp_chan {
     uint32_t global_limit;      /* for all consumers together; 0: no limit */
     uint32_t consumed_open;     /* unsettled deliveries of consumers (gets not counted) */
     struct lv_queue_totals out; /* of its life */
+    lv_time_ms active_ms;       /* when it was last heard of, or delivered to */
     uint64_t last_tag;          /* of the last delivery */
     struct lv_link consumers;
     struct lv_amqp_unacked unacked;
@@ -194,7 +205,13 @@ struct lv_amqp_chan *lv_amqp_chan_find(struct lv_amqp_conn *ac, uint16_t number)
 /* At the end of this turn: send the confirms of channels in to_confirm. */
 void lv_amqp_at_turn_end(struct lv_amqp_conn *ac);
 
+/* ---- describe.c ---- */
+void lv_amqp_describe(const struct lv_session *s, struct lv_census *census,
+                      struct lv_connection_info *out);
+
 /* ---- handshake.c ---- */
+/* RabbitMQ's word for the connection's state. */
+const char *lv_amqp_state_name(const struct lv_amqp_conn *ac);
 /* The protocol header; bytes consumed, 0: more are needed. */
 size_t lv_amqp_hello(struct lv_amqp_conn *ac, struct lv_bytes in);
 void lv_amqp_logged_in(struct lv_session *s, enum lv_login login);
@@ -306,7 +323,7 @@ void lv_amqp_recheck(struct lv_session *s);
 /* Room in the output again, or under the channel-wide limit: consumers go on. */
 void lv_amqp_chan_resume(struct lv_amqp_chan *ch);
 struct lv_amqp_sub *lv_amqp_sub_new(struct lv_amqp_chan *ch, struct lv_bytes tag,
-                                    struct lv_bytes queue, bool is_get) LV_MUST_USE;
+                                    struct lv_bytes queue, struct lv_bytes arguments) LV_MUST_USE;
 void lv_amqp_sub_unref(struct lv_amqp_sub *sub);
 struct lv_amqp_sub *lv_amqp_consumer_find(struct lv_amqp_chan *ch, struct lv_bytes tag);
 void lv_amqp_held_drop(struct lv_amqp_chan *ch);
@@ -339,6 +356,8 @@ void lv_amqp_tx_rollback(struct lv_amqp_chan *ch);
 void lv_amqp_tx_publish(struct lv_amqp_chan *ch, struct lv_msg *msg, const lv_handle *queues,
                         uint32_t count, bool mandatory);
 void lv_amqp_tx_drop(struct lv_amqp_chan *ch);
+/* Publishes that wait for the commit. */
+uint64_t lv_amqp_tx_count(const struct lv_amqp_chan *ch);
 
 /* ---- reply_to.c ---- */
 #define LV_AMQP_REPLY_TO "amq.rabbitmq.reply-to"

@@ -283,6 +283,7 @@ bool lv_amqp_chan_method(struct lv_amqp_chan *ch, uint32_t method, struct lv_byt
         return true;
     }
     ch->method = method;
+    ch->active_ms = lv_loop_now(ac->s.conn.loop);
     switch (method) {
         ON(BASIC_PUBLISH, basic_publish, lv_amqp_publish_begin)
         ON(BASIC_ACK, basic_ack, basic_ack)

@@ -416,6 +416,7 @@ static void session_gone(struct lv_session *s)
     lv_timer_stop(&ac->timer);
     lv_mem_free((void *)(uintptr_t)ac->user.ptr, LV_TAG_CONN);
     lv_mem_free((void *)(uintptr_t)ac->name.ptr, LV_TAG_CONN);
+    lv_mem_free((void *)(uintptr_t)ac->properties.ptr, LV_TAG_CONN);
     lv_mem_free(ac->chans, LV_TAG_CONN);
     lv_mem_free(ac, LV_TAG_CONN);
 }
@@ -428,6 +429,7 @@ static const struct lv_session_ops session_ops = {
     .reply = lv_amqp_reply_arrived,
     .logged_in = lv_amqp_logged_in,
     .recheck = lv_amqp_recheck,
+    .describe = lv_amqp_describe,
     .shut = session_shut,
     .unblocked = session_unblocked,
     .can_move = session_can_move,

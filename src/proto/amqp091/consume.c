@@ -7,25 +7,29 @@
 /* ---- subscriptions ---- */
 
 struct lv_amqp_sub *lv_amqp_sub_new(struct lv_amqp_chan *ch, struct lv_bytes tag,
-                                    struct lv_bytes queue, bool is_get)
+                                    struct lv_bytes queue, struct lv_bytes arguments)
 {
     struct lv_amqp_sub *sub =
-        lv_mem_zalloc(sizeof(*sub) + LV_AMQP_DELIVER_HEAD + tag.len + queue.len, LV_TAG_CHANNEL);
+        lv_mem_zalloc(sizeof(*sub) + LV_AMQP_DELIVER_HEAD + tag.len + queue.len + arguments.len,
+                      LV_TAG_CHANNEL);
 
     if (sub == NULL)
         return NULL;
     sub->sub.session = &ch->conn->s;
     sub->ch = ch;
     sub->refs = 1;
-    sub->is_get = is_get;
+    sub->is_get = tag.len == 0; /* a consumer is never without */
     sub->tag_len = (uint8_t)tag.len;
     lv_list_init(&sub->link);
     uint8_t *p = lv_amqp_put_frame_head(sub->head, LV_AMQP_FRAME_METHOD, ch->number, 0);
     lv_put_be32(p, LV_AMQP_BASIC_DELIVER);
     p = lv_amqp_put_short(p + 4, tag);
     sub->queue_len = (uint8_t)queue.len;
+    sub->arguments_len = (uint32_t)arguments.len;
     if (queue.len != 0)
         memcpy(p, queue.ptr, queue.len);
+    if (arguments.len != 0)
+        memcpy(p + queue.len, arguments.ptr, arguments.len);
     return sub;
 }
 
@@ -172,6 +176,7 @@ enum lv_sink_answer lv_amqp_deliver(struct lv_sub *base, const struct lv_deliver
         ch->out.deliver_no_ack++;
     }
     ch->out.redeliver += d->redelivered;
+    ch->active_ms = lv_loop_now(ch->conn->s.conn.loop);
     write_delivery(sub, d, ++ch->last_tag);
     if (LV_UNLIKELY(d->msg->stamp != 0))
         lv_session_delivered(&ch->conn->s, d);
@@ -275,13 +280,14 @@ bool lv_amqp_consume(struct lv_amqp_chan *ch, const struct lv_amqp_basic_consume
     unsigned home = lv_session_queue_loop(s, queue);
     if (lv_session_follow(s, home))
         return false; /* again over there */
-    struct lv_amqp_sub *sub = lv_amqp_sub_new(ch, tag, queue, false);
+    struct lv_amqp_sub *sub = lv_amqp_sub_new(ch, tag, queue, m->arguments);
     struct lv_call *call = sub != NULL ? lv_amqp_call(ch, m->no_wait, consumed) : NULL;
     if (call == NULL) {
         lv_mem_free(sub, LV_TAG_CHANNEL);
         lv_amqp_error(ch, 541, "out of memory");
         return true;
     }
+    sub->is_exclusive = m->exclusive;
     call->name = queue;
     call->sub = &sub->sub;
     call->no_ack = m->no_ack;
@@ -380,7 +386,7 @@ static void got(struct lv_session *s, struct lv_call *call)
         return;
     }
     if (call->slot != LV_SLOT_NONE) {
-        sub = lv_amqp_sub_new(ch, lv_bytes(NULL, 0), lv_bytes(NULL, 0), true);
+        sub = lv_amqp_sub_new(ch, lv_bytes(NULL, 0), lv_bytes(NULL, 0), lv_bytes(NULL, 0));
         if (sub != NULL)
             sub->sub.queue = call->queue;
         if (sub == NULL ||

@@ -200,11 +200,21 @@ static void sasl_step(struct lv_amqp_conn *ac, struct lv_bytes response)
     lv_session_login(&ac->s, &claim);
 }
 
+/* Shown to operators; without memory there is nothing to show. */
+static void keep_properties(struct lv_amqp_conn *ac, struct lv_bytes properties)
+{
+    if (properties.len == 0 || ac->properties.ptr != NULL)
+        return;
+    ac->properties.ptr = lv_mem_dup(properties.ptr, properties.len, LV_TAG_CONN);
+    ac->properties.len = ac->properties.ptr != NULL ? properties.len : 0;
+}
+
 static void start_ok(struct lv_amqp_conn *ac, const struct lv_amqp_connection_start_ok *m)
 {
     struct lv_sasl_context context = sasl_context(ac);
 
     ac->caps = client_caps(m->client_properties);
+    keep_properties(ac, m->client_properties);
     ac->mechanism = lv_sasl_find(&context, m->mechanism);
     if (ac->mechanism == NULL)
         lv_amqp_conn_error(ac, 503, 0, "unknown authentication mechanism '%.*s'",
@@ -290,7 +300,7 @@ static void open(struct lv_amqp_conn *ac, const struct lv_amqp_connection_open *
         break;                                             \
     }
 
-static const char *state_name(const struct lv_amqp_conn *ac)
+const char *lv_amqp_state_name(const struct lv_amqp_conn *ac)
 {
     static const char *const names[] = {
         [LV_AMQP_HELLO] = "starting",    [LV_AMQP_STARTING] = "starting",
@@ -304,7 +314,8 @@ static const char *state_name(const struct lv_amqp_conn *ac)
 
 static void wrong_state(struct lv_amqp_conn *ac, uint32_t method)
 {
-    lv_amqp_conn_error(ac, 504, method, "unexpected method in connection state %s", state_name(ac));
+    lv_amqp_conn_error(ac, 504, method, "unexpected method in connection state %s",
+                       lv_amqp_state_name(ac));
 }
 
 static void update_secret(struct lv_amqp_conn *ac, const struct lv_amqp_connection_update_secret *m)

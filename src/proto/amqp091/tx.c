@@ -152,6 +152,15 @@ void lv_amqp_tx_drop(struct lv_amqp_chan *ch)
     }
 }
 
+uint64_t lv_amqp_tx_count(const struct lv_amqp_chan *ch)
+{
+    uint64_t n = 0;
+
+    for (const struct lv_amqp_tx_publish *p = ch->tx_first; p != NULL; p = p->next)
+        n++;
+    return n;
+}
+
 void lv_amqp_tx_rollback(struct lv_amqp_chan *ch)
 {
     if (!is_tx(ch))

@@ -270,3 +270,213 @@ LV_TEST(times_of_a_sample)
     CHECK_EQ(c.by_kind[LV_QUEUE_CLASSIC].deliver_no_ack, 600);
     end_conversation();
 }
+
+/* ---- errands ---- */
+
+static _Atomic int woken;
+
+static void wake(void *ctx)
+{
+    (void)ctx;
+    atomic_fetch_add(&woken, 1);
+}
+
+static struct lv_desk desk = { .wake = wake };
+
+static void wait_for(struct lv_errand *errand)
+{
+    while (atomic_load(&woken) == 0)
+        lv_os_sleep_us(1000);
+    atomic_fetch_sub(&woken, 1);
+    CHECK(lv_desk_take(&desk) == errand);
+}
+
+static void take_census(struct lv_census *census, enum lv_census_depth depth, bool counts_only)
+{
+    *census = (struct lv_census){ .errand.desk = &desk, .depth = depth, .counts_only = counts_only };
+    lv_census_send(B, census);
+    wait_for(&census->errand);
+    CHECK(!census->is_short);
+}
+
+static bool is_text(struct lv_bytes b, const char *text)
+{
+    return lv_bytes_eq(b, S(text));
+}
+
+LV_TEST(census)
+{
+    static const char arguments[] = "\x0ax-priorityI\0\0\0\x05";
+    struct lv_census census;
+
+    begin_conversation();
+    SEND(2, channel_open, .reserved_1 = S(""));
+    (void)expect(LV_AMQP_CHANNEL_OPEN_OK);
+    SEND(2, tx_select, );
+    (void)expect(LV_AMQP_TX_SELECT_OK);
+    publish("", "q", false, 1);
+    publish("", "nowhere", false, 1);
+    take_acks(2);
+    SEND(2, basic_qos, .prefetch_count = 7);
+    (void)expect(LV_AMQP_BASIC_QOS_OK);
+    SEND(2, basic_consume, .queue = S("q"), .consumer_tag = S("t"),
+         .arguments = lv_bytes(arguments, sizeof(arguments) - 1));
+    (void)expect(LV_AMQP_BASIC_CONSUME_OK);
+    (void)expect(LV_AMQP_BASIC_DELIVER);
+    skip_content();
+    SEND(2, basic_ack, .delivery_tag = 1);
+    SEND(2, basic_qos, .prefetch_count = 8);
+    (void)expect(LV_AMQP_BASIC_QOS_OK);
+
+    take_census(&census, LV_CENSUS_CONSUMERS, false);
+    CHECK_EQ(census.count, 1);
+    const struct lv_connection_info *c = census.connections;
+    CHECK(c->next == NULL && c->id != 0);
+    CHECK(is_text(c->user, "guest") && is_text(c->vhost, "/") && is_text(c->auth_mechanism, "PLAIN"));
+    CHECK(c->name.len > 4);
+    CHECK_STR(c->protocol, "AMQP 0-9-1");
+    CHECK_STR(c->state, "running");
+    CHECK(c->client_properties.len > 20);
+    CHECK_EQ(c->channel_max, 10);
+    CHECK_EQ(c->frame_max, 131072);
+    CHECK_EQ(c->channel_count, 2);
+    CHECK(c->connected_at_ms > 1600000000000);
+    CHECK(c->bytes_in > 100 && c->bytes_out > 100 && c->reads > 1 && c->writes > 1);
+    CHECK(!c->is_tls && !c->has_cert);
+
+    const struct lv_channel_info *first = c->channels, *second = first->next;
+    CHECK(second->next == NULL);
+    CHECK_EQ(first->number, 1);
+    CHECK(first->is_confirm && !first->is_tx);
+    CHECK_EQ(first->published, 2);
+    CHECK_EQ(first->confirmed, 2);
+    CHECK_EQ(first->dropped, 1);
+    CHECK_EQ(first->unconfirmed + first->unacked + first->consumer_count, 0);
+    CHECK_EQ(second->number, 2);
+    CHECK(second->is_tx && !second->is_confirm);
+    CHECK_EQ(second->prefetch, 8);
+    CHECK_EQ(second->consumer_count, 1);
+    CHECK_EQ(second->unacked, 0);
+    CHECK_EQ(second->acks_uncommitted, 1);
+    CHECK_EQ(second->out.deliver, 1);
+    const struct lv_consumer_info *consumer = second->consumers;
+    CHECK(is_text(consumer->tag, "t") && is_text(consumer->queue, "q"));
+    CHECK_EQ(consumer->arguments.len, sizeof(arguments) - 1);
+    CHECK_EQ(consumer->prefetch, 7);
+    CHECK(consumer->ack_required && !consumer->exclusive && consumer->is_active);
+    uint64_t id = c->id;
+    lv_census_fini(&census);
+
+    /* Only who moved something since the last time. */
+    take_census(&census, LV_CENSUS_CHANNELS, true);
+    CHECK_EQ(census.count, 1);
+    CHECK_EQ(census.connections->channels->published, 2);
+    lv_census_fini(&census);
+    take_census(&census, LV_CENSUS_CHANNELS, true);
+    CHECK_EQ(census.count, 0);
+    lv_census_fini(&census);
+
+    struct lv_eviction eviction = { .errand.desk = &desk, .id = id + 1, .reason = "enough" };
+    lv_eviction_send(B, &eviction);
+    wait_for(&eviction.errand);
+    CHECK(!eviction.was_there);
+    eviction = (struct lv_eviction){ .errand.desk = &desk, .id = id, .reason = "enough" };
+    lv_eviction_send(B, &eviction);
+    wait_for(&eviction.errand);
+    CHECK(eviction.was_there);
+    expect_close(LV_AMQP_CONNECTION_CLOSE, 320, "CONNECTION_FORCED - enough");
+    end_conversation();
+}
+
+/* ---- bindings ---- */
+
+static struct walk {
+    struct lv_errand errand;
+    const char *source, *queue;
+    size_t pos, max;
+    unsigned visits, turns;
+} walk;
+
+static void visit(void *ctx, const struct lv_binding_info *b)
+{
+    (void)ctx;
+    walk.visits++;
+    CHECK(is_text(b->source, "amq.direct") || is_text(b->source, "amq.topic"));
+    CHECK_EQ(b->to_exchange, is_text(b->destination, "amq.fanout"));
+}
+
+static enum lv_errand_step walk_run(struct lv_shard *shard, struct lv_errand *errand)
+{
+    const struct lv_vhost *v = lv_observe_vhost_find(lv_shard_broker(shard), S("/"));
+    const struct lv_exchange *source =
+        walk.source != NULL ? lv_observe_exchange_find(v, S(walk.source)) : NULL;
+    const struct lv_dest *queue =
+        walk.queue != NULL ? (const struct lv_dest *)lv_observe_queue_find(v, S(walk.queue)) : NULL;
+
+    (void)errand;
+    walk.turns++;
+    lv_observe_bindings(v, source, queue, &walk.pos, walk.max, visit, NULL);
+    return walk.pos == SIZE_MAX ? LV_ERRAND_DONE : LV_ERRAND_AGAIN;
+}
+
+static unsigned bindings(const char *source, const char *queue, size_t max)
+{
+    walk = (struct walk){
+        .errand = { .run = walk_run, .desk = &desk },
+        .source = source,
+        .queue = queue,
+        .max = max,
+    };
+    lv_errand_send(B, 0, &walk.errand);
+    wait_for(&walk.errand);
+    return walk.visits;
+}
+
+LV_TEST(bindings_are_walked)
+{
+    static const char *const keys[] = { "a", "b", "c", "d", "e" };
+
+    begin_conversation();
+    for (size_t i = 0; i < LV_ARRAY_LEN(keys); i++) {
+        SEND(1, queue_bind, .queue = S("q"), .exchange = S("amq.direct"), .routing_key = S(keys[i]));
+        (void)expect(LV_AMQP_QUEUE_BIND_OK);
+    }
+    SEND(1, exchange_bind, .source = S("amq.topic"), .destination = S("amq.fanout"),
+         .routing_key = S("#"));
+    (void)expect(LV_AMQP_EXCHANGE_BIND_OK);
+    CHECK_EQ(bindings(NULL, NULL, 100), 6);
+    CHECK_EQ(bindings(NULL, NULL, 1), 6);
+    CHECK_EQ(bindings("amq.direct", NULL, 100), 5);
+    CHECK_EQ(walk.turns, 1);
+    CHECK_EQ(bindings("amq.direct", NULL, 2), 5);
+    CHECK_EQ(walk.turns, 3);
+    CHECK_EQ(bindings("amq.topic", NULL, 2), 1);
+    CHECK_EQ(bindings(NULL, "q", 5), 5);
+    CHECK_EQ(bindings("amq.direct", "q", 3), 5);
+    CHECK_EQ(bindings("amq.topic", "q", 3), 0);
+    end_conversation();
+}
+
+LV_TEST(resources_and_figures)
+{
+    struct lv_resources r;
+    struct lv_store_stats store;
+    struct lv_loop_stats loop;
+
+    begin_conversation();
+    publish("", "q", false, 1);
+    take_acks(1);
+    lv_broker_resources(B, &r);
+    CHECK(r.memory_used > 0 && r.memory_total > 0 && r.memory_limit > 0);
+    CHECK(r.disk_free > 0 && r.disk_limit == 50000000);
+    CHECK(!r.is_memory_low && !r.is_disk_low);
+    CHECK(lv_broker_store_stats(B, &store));
+    CHECK(store.files >= 1 && store.topology_files >= 1 && store.syncs >= 1);
+    uint64_t times = 0;
+    for (unsigned i = 0; i < LV_TIME_BUCKETS; i++)
+        times += store.write.count[i];
+    CHECK(times >= 1);
+    lv_broker_loop_stats(B, 0, &loop);
+    CHECK(loop.turns > 0);
+    end_conversation();
+}
