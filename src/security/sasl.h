@@ -25,7 +25,7 @@ struct lv_sasl_context {
         LV_SASL_NAMELESS_CERT,   /* no name by the rule of the settings */
         LV_SASL_CERT,
     } cert;
-    struct lv_bytes cert_name; /* by certname.h */
+    struct lv_bytes cert_name; /* by the rule of the settings */
 };
 
 enum lv_claim_kind {

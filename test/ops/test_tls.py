@@ -177,6 +177,45 @@ def test_clients_are_verified(strict, certs):
         wait_until(lambda why=why: why in strict.log_tail(), 5, why)
 
 
+RULES = (
+    ((), "CN=client,O=Test"),
+    (("--ssl_cert_login_from", "common_name"), "client"),
+    (("--ssl_cert_login_from", "subject_alternative_name"), "localhost"),
+    (("--ssl_cert_login_from", "subject_alternative_name", "--ssl_cert_login_san_type", "ip"), "127.0.0.1"),
+)
+
+
+def external(port, tls):
+    made = parameters(port, tls)
+    made.credentials = pika.credentials.ExternalCredentials()
+    return made
+
+
+@pytest.mark.parametrize("rule, user", RULES)
+def test_a_certificate_is_a_login(certs, rule, user):
+    """SASL EXTERNAL: the name in a verified certificate, by the rule of the settings, must be a user's."""
+    with Leveret(*tls_args(certs), *verifying(certs, must_have=False), *rule, "--default-user", user,
+                 "--auth_mechanisms.1", "EXTERNAL", "--auth_mechanisms.2", "PLAIN") as server:
+        with pika.BlockingConnection(external(server.amqps_port, context(certs, "client"))) as connection:
+            connection.channel().queue_declare("", exclusive=True)
+        with pytest.raises(pika.exceptions.AMQPConnectionError):
+            pika.BlockingConnection(external(server.amqps_port, context(certs)))
+        wait_until(lambda: "presented no TLS (x.509) certificate" in server.log_tail(), 5, "the reason")
+
+
+def test_a_certificate_of_nobody_is_no_login(certs):
+    with Leveret(*tls_args(certs), *verifying(certs), "--auth_mechanisms.1", "EXTERNAL") as server:
+        with pytest.raises(pika.exceptions.ProbableAuthenticationError):
+            pika.BlockingConnection(external(server.amqps_port, context(certs, "client")))
+
+
+def test_an_unverified_certificate_is_no_login(certs):
+    with Leveret(*tls_args(certs), "--auth_mechanisms.1", "EXTERNAL") as server:
+        with pytest.raises(pika.exceptions.ProbableAuthenticationError):
+            pika.BlockingConnection(external(server.amqps_port, context(certs, "client")))
+        wait_until(lambda: "TLS configuration is unsafe" in server.log_tail(), 5, "the reason")
+
+
 def test_a_silent_client_is_cut_off_after_five_seconds(broker):
     with socket.create_connection(("127.0.0.1", broker.amqps_port), 8) as s:
         assert s.recv(1) == b""

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/table.h"
+#include "loop/tls.h"
 #include "os/log.h"
 #include "proto/amqp091/amqp091.h"
 #include "proto/amqp091/amqp_priv.h"
@@ -120,7 +121,51 @@ static struct lv_sasl_context sasl_context(const struct lv_amqp_conn *ac)
         .mechanisms = s->auth_mechanisms,
         .anonymous_user = lv_bytes_str(s->anonymous_login_user),
         .anonymous_pass = lv_bytes_str(s->anonymous_login_pass),
+        .is_tls = lv_conn_is_tls(&ac->s.conn),
     };
+}
+
+static enum lv_tls_san_kind san_kind(const char *type)
+{
+    static const struct {
+        const char *name;
+        enum lv_tls_san_kind kind;
+    } kinds[] = {
+        { "dns", LV_TLS_SAN_DNS },          { "ip", LV_TLS_SAN_IP },
+        { "email", LV_TLS_SAN_EMAIL },      { "uri", LV_TLS_SAN_URI },
+        { "other_name", LV_TLS_SAN_OTHER },
+    };
+    size_t i = 0;
+
+    while (strcmp(kinds[i].name, type) != 0) /* the setting allows no other word */
+        i++;
+    return kinds[i].kind;
+}
+
+/* What the client's certificate says of him, by RabbitMQ's ssl_cert_login_from. `name` is what the context then views. */
+static void see_certificate(struct lv_amqp_conn *ac, struct lv_sasl_context *context,
+                            char name[LV_TLS_NAME_MAX])
+{
+    const struct lv_settings *s = lv_amqp_settings(ac);
+    struct lv_tls_info info;
+
+    name[0] = '\0';
+    if (!lv_conn_tls_info(&ac->s.conn, &info) || !info.has_cert) {
+        context->cert =
+            strcmp(s->tls_verify, "verify_peer") == 0 ? LV_SASL_NO_CERT : LV_SASL_UNVERIFIED_CERT;
+        return;
+    }
+    if (strcmp(s->tls_login_from, "subject_alternative_name") == 0)
+        (void)lv_conn_tls_san(&ac->s.conn, san_kind(s->tls_login_san_type), s->tls_login_san_index,
+                              name);
+    else if (strcmp(s->tls_login_from, "common_name") == 0)
+        memcpy(name, info.common_name, sizeof(info.common_name));
+    else
+        memcpy(name, info.subject, sizeof(info.subject));
+    context->cert_name = lv_bytes_str(name);
+    context->cert = context->cert_name.len == 0 || context->cert_name.len > LV_SHORTSTR_MAX
+                        ? LV_SASL_NAMELESS_CERT
+                        : LV_SASL_CERT;
 }
 
 static void refuse_login(struct lv_amqp_conn *ac, const char *why)
@@ -173,8 +218,12 @@ void lv_amqp_logged_in(struct lv_session *s, enum lv_login login)
 static void sasl_step(struct lv_amqp_conn *ac, struct lv_bytes response)
 {
     struct lv_sasl_context context = sasl_context(ac);
+    char name[LV_TLS_NAME_MAX];
     struct lv_bytes challenge;
     struct lv_claim claim;
+
+    if (context.is_tls)
+        see_certificate(ac, &context, name);
     enum lv_err err = lv_sasl_step(ac->mechanism, &context, response, &claim, &challenge);
 
     if (err == LV_EMORE) {
