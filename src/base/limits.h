@@ -8,8 +8,6 @@
 #define LV_LOOPS_MAX 64u                  /* event loops in one process */
 #define LV_FRAME_MIN 4096u /* smallest frame_max accepted (older clients); RabbitMQ 4.1: 8192 */
 #define LV_FRAME_INITIAL_MAX 8192u /* largest frame before tune-ok, RabbitMQ initial_frame_max */
-#define LV_CONSUMERS_MAX \
-    10000u /* per channel; RabbitMQ consumer_max_per_channel, there without a default */
-#define LV_BODY_INLINE_MAX 2048u /* bodies up to here are copied into an output buffer */
+#define LV_BODY_INLINE_MAX 2048u   /* bodies up to here are copied into an output buffer */
 
 #endif

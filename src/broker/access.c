@@ -74,6 +74,11 @@ enum lv_err lv_broker_put_vhost(struct lv_broker *b, const struct lv_vhost_recor
     const struct lv_vhost_record *have = lv_access_vhost(b->access, r->name);
     struct lv_vhost_record record = *r;
 
+    if (have == NULL && lv_access_count(b->access, LV_ACCESS_VHOST) >= b->settings->vhost_max) {
+        (void)snprintf(why, cap, "cannot create vhost '%.*s': vhost limit of %u is reached",
+                       LV_BYTES_FMT(r->name), b->settings->vhost_max);
+        return LV_EREFUSED;
+    }
     if (have != NULL)
         record.birth = have->birth;
     else if (lv_os_random(&record.birth, sizeof(record.birth)) != LV_OK)

@@ -15,7 +15,7 @@ enum lv_err lv_broker_begin(struct lv_broker *b) LV_MUST_USE;
 
 /* For each kind <name>: enum lv_err lv_broker_put_<name>(b, record, why, cap): makes it, or replaces what it was.
  * LV_EINVAL: a value is out of its bounds, or a pattern is none (`why` says so); LV_ENOTFOUND: user or virtual host of a
- * permission is missing; LV_EFULL, LV_ENOMEM: nothing changed. A user whose password changes needs
+ * permission is missing; LV_EREFUSED: one virtual host too many (`why` says so); LV_EFULL, LV_ENOMEM: nothing changed. A user whose password changes needs
  * lv_user_set_password. The birth of a virtual host that exists stays. */
 #define X(NAME, name)                                                                         \
     enum lv_err lv_broker_put_##name(struct lv_broker *b, const struct lv_##name##_record *r, \

@@ -95,6 +95,11 @@ static void on_event(struct lv_session *s)
     (void)s;
 }
 
+static void on_check_acks(struct lv_session *s, lv_time_ms now, uint64_t timeout_ms)
+{
+    (void)s, (void)now, (void)timeout_ms;
+}
+
 static bool can_move(const struct lv_session *s)
 {
     (void)s;
@@ -120,6 +125,7 @@ static const struct lv_session_ops agent_ops = {
     .recheck = on_event,
     .can_move = can_move,
     .moved = on_event,
+    .check_acks = on_check_acks,
     .unblocked = on_event,
     .leave = on_event,
     .gone = on_gone,

@@ -106,7 +106,7 @@ static void alarm_check(struct lv_loop *loop, struct lv_timer *t)
 
 void lv_alarm_init(struct lv_broker *b)
 {
-    b->memory = lv_os_memory();
+    b->memory = b->settings->memory_override != 0 ? b->settings->memory_override : lv_os_memory();
     b->alarms = look(b);
     for (unsigned i = 0; i < lv_loops_count(b->loops); i++)
         b->shards[i].alarms = b->alarms;

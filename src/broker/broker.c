@@ -33,6 +33,7 @@ static enum lv_err shard_start(struct lv_loop *loop)
     struct lv_shard *shard = &b->shards[lv_loop_index(loop)];
 
     lv_loop_set_data(loop, shard);
+    lv_sessions_watch_acks(shard);
     if (shard->index == LV_REGISTRY_LOOP) {
         b->is_running = true;
         lv_alarm_start(shard);

@@ -88,6 +88,7 @@ struct lv_shard {
     struct lv_handles sessions; /* of struct lv_session */
     struct lv_route route;      /* scratch */
     uint8_t alarms;             /* LV_ALARM_*: publishers must wait */
+    struct lv_timer ack_timer;  /* looks for deliveries that are never acknowledged */
 
     /* count.c */
     bool is_counting;
@@ -262,7 +263,9 @@ struct lv_queue_entry *lv_call_find_queue(struct lv_call *call);
 /* 405 with RabbitMQ's text; `rs` is the queue as lv_rs names it. */
 void lv_call_fail_locked(struct lv_call *call, const char *rs);
 
-/* queues.c */
+/* queues.c, exchanges.c */
+/* Of all virtual hosts. Registry. */
+uint64_t lv_broker_queue_count(const struct lv_broker *b);
 extern const struct lv_queue_sink lv_home_sink;
 /* Handle of the entry's queue, which is made on this loop if nobody needed it so far. LV_HOME_NONE_YET: no memory. */
 lv_handle lv_home_of(struct lv_shard *shard, struct lv_vhost *vhost, struct lv_queue_entry *entry);
@@ -350,6 +353,8 @@ bool lv_session_own(struct lv_session *s, struct lv_bytes queue);
 void lv_session_resume(struct lv_session *s);
 void lv_session_adopt(struct lv_shard *shard, struct lv_session *s, bool is_awaiting);
 void lv_sessions_shut(struct lv_shard *shard);
+/* Begins to look for deliveries that wait too long for their acknowledgement. */
+void lv_sessions_watch_acks(struct lv_shard *shard);
 
 /* arguments.c */
 /* Writes the default type of queues of the virtual host into the arguments of a queue.declare that names none and may have

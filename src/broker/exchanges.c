@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/table.h"
 #include "broker/policies_priv.h"
+#include "config/config.h"
 
 /* The answer waits until what was done is stable. */
 static void finish_changed(struct lv_shard *registry, struct lv_call *call)
@@ -12,6 +13,22 @@ static void finish_changed(struct lv_shard *registry, struct lv_call *call)
 }
 
 /* ---- declare ---- */
+
+/* The predeclared ones count too (RabbitMQ). */
+static bool is_one_too_many(struct lv_broker *b, struct lv_call *call)
+{
+    const struct lv_ptrmap_entry *e;
+    uint64_t sum = 0;
+    size_t pos = 0;
+
+    while ((e = lv_ptrmap_next(&b->vhosts, &pos)) != NULL)
+        sum += ((const struct lv_vhost *)e)->router.exchanges.count;
+    if (sum < b->settings->exchange_max)
+        return false;
+    lv_call_fail(call, 406, "cannot declare exchange '%.*s': exchange limit of %u is reached",
+                 LV_BYTES_FMT(call->name), b->settings->exchange_max);
+    return true;
+}
 
 static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
 {
@@ -35,7 +52,7 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
         .arguments = call->arguments,
     };
     struct lv_operands on = { .name = call->name };
-    if (lv_call_may(call, LV_OP_EXCHANGE_NEW, &on) &&
+    if (lv_call_may(call, LV_OP_EXCHANGE_NEW, &on) && !is_one_too_many(registry->broker, call) &&
         lv_table_find(call->arguments, LV_BYTES_LIT("alternate-exchange"), &alternate)) {
         spec.has_alternate = alternate.kind == LV_KIND_STRING;
         spec.alternate = alternate.bytes;

@@ -9,6 +9,7 @@
 #include "base/table.h"
 #include "broker/broker_priv.h"
 #include "broker/names.h"
+#include "config/config.h"
 
 struct lv_home_queue *lv_home_find(struct lv_shard *shard, lv_handle queue)
 {
@@ -254,6 +255,17 @@ static struct lv_queue_entry *entry_new(const struct lv_call *call)
     return entry;
 }
 
+uint64_t lv_broker_queue_count(const struct lv_broker *b)
+{
+    const struct lv_ptrmap_entry *e;
+    uint64_t sum = 0;
+    size_t pos = 0;
+
+    while ((e = lv_ptrmap_next(&b->vhosts, &pos)) != NULL)
+        sum += ((const struct lv_vhost *)e)->router.queues.count;
+    return sum;
+}
+
 static void declare(struct lv_shard *shard, struct lv_call *call);
 
 static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
@@ -267,6 +279,14 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
     if (call->vhost->is_dead) {
         lv_queue_entry_free(entry);
         lv_call_fail(call, 404, "vhost '%s' is deleted", call->vhost->text);
+        lv_call_finish(registry, call);
+        return;
+    }
+    if (!exists && lv_broker_queue_count(b) >= b->settings->queue_max) {
+        lv_queue_entry_free(entry);
+        lv_call_fail(call, 406,
+                     "cannot declare queue '%.*s': queue limit in cluster (%u) is reached",
+                     LV_BYTES_FMT(call->name), b->settings->queue_max);
         lv_call_finish(registry, call);
         return;
     }

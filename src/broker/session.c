@@ -1,6 +1,7 @@
 /* A session's life: entering, moving to another loop, ending. */
 #include "base/mem.h"
 #include "broker/broker_priv.h"
+#include "config/config.h"
 
 static void mover_run(struct lv_loop *loop, struct lv_task *task);
 
@@ -159,6 +160,28 @@ void lv_sessions_shut(struct lv_shard *shard)
 
     while ((s = lv_handles_next(&shard->sessions, &pos)) != NULL)
         s->ops->shut(s, 320, "broker forced connection closure with reason 'shutdown'");
+}
+
+/* ---- deliveries that are never acknowledged ---- */
+
+#define ACK_CHECK_MAX_MS 60000u /* RabbitMQ looks once a minute, too */
+#define ACK_CHECK_MIN_MS 100u
+
+static void check_acks(struct lv_loop *loop, struct lv_timer *t)
+{
+    struct lv_shard *shard = LV_CONTAINER_OF(t, struct lv_shard, ack_timer);
+    uint32_t timeout = shard->broker->settings->consumer_timeout, pos = 0;
+    struct lv_session *s;
+
+    while (timeout != UINT32_MAX && (s = lv_handles_next(&shard->sessions, &pos)) != NULL)
+        s->ops->check_acks(s, lv_shard_now(shard), timeout);
+    lv_timer_start(loop, t, LV_MAX(LV_MIN(timeout / 4, ACK_CHECK_MAX_MS), ACK_CHECK_MIN_MS),
+                   check_acks);
+}
+
+void lv_sessions_watch_acks(struct lv_shard *shard)
+{
+    check_acks(shard->loop, &shard->ack_timer);
 }
 
 /* ---- moving ----

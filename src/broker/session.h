@@ -62,6 +62,8 @@ struct lv_session_ops {
     /* May it be moved to another loop now, and: it is on another loop now. */
     bool (*can_move)(const struct lv_session *s);
     void (*moved)(struct lv_session *s);
+    /* Now and then: is a delivery waiting for its ack for longer than `timeout_ms`? */
+    void (*check_acks)(struct lv_session *s, lv_time_ms now, uint64_t timeout_ms);
     /* The alarm that blocked this publisher is over; its input goes on after this. */
     void (*unblocked)(struct lv_session *s);
     /* The socket is gone: end all subscriptions, give back what is unsettled. May be called again. */

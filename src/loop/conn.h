@@ -112,6 +112,9 @@ enum lv_err lv_listen(struct lv_loop *loop, const char *address,
                       struct lv_listener **out) LV_MUST_USE;
 /* The address really listened on, as text. */
 void lv_listener_address(const struct lv_listener *l, char out[LV_ADDR_MAX]);
+/* How many connections the kernel holds until they are accepted; LV_LISTEN_BACKLOG before. */
+#define LV_LISTEN_BACKLOG 4096
+void lv_listener_set_backlog(struct lv_listener *l, int backlog);
 void lv_listener_close(struct lv_listener *l); /* frees, before the loop ends */
 
 /* ---- inline: the message path ---- */

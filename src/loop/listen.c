@@ -14,7 +14,6 @@
 #include "loop/loop_priv.h"
 #include "os/log.h"
 
-#define BACKLOG 4096
 #define ACCEPTS_PER_WAKE 64
 #define LOG_EVERY_MS 1000u
 #define BACK_OFF_MS 100u
@@ -127,7 +126,7 @@ static int listening_socket(const struct sockaddr_storage *addr, socklen_t len)
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
     if (addr->ss_family == AF_INET6) /* "[::]" serves both families, as RabbitMQ's does */
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no));
-    if (bind(fd, (const struct sockaddr *)addr, len) == 0 && listen(fd, BACKLOG) == 0)
+    if (bind(fd, (const struct sockaddr *)addr, len) == 0 && listen(fd, LV_LISTEN_BACKLOG) == 0)
         return fd;
     return close_failed(fd);
 }
@@ -166,7 +165,7 @@ static int unix_socket(const struct sockaddr_un *addr, mode_t mode)
     if (bind(fd, name, sizeof(*addr)) != 0 &&
         (errno != EADDRINUSE || !remove_stale(addr) || bind(fd, name, sizeof(*addr)) != 0))
         return close_failed(fd);
-    if (chmod(addr->sun_path, mode) == 0 && listen(fd, BACKLOG) == 0)
+    if (chmod(addr->sun_path, mode) == 0 && listen(fd, LV_LISTEN_BACKLOG) == 0)
         return fd;
     close_failed(fd);
     int error = errno;
@@ -261,6 +260,11 @@ enum lv_err lv_listen(struct lv_loop *loop, const char *address,
 void lv_listener_address(const struct lv_listener *l, char out[LV_ADDR_MAX])
 {
     memcpy(out, l->address, LV_ADDR_MAX);
+}
+
+void lv_listener_set_backlog(struct lv_listener *l, int backlog)
+{
+    (void)listen(l->fd, backlog); /* a listening socket takes a new number */
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -167,6 +167,8 @@ struct lv_amqp_chan {
     uint32_t consumed_open;     /* unsettled deliveries of consumers (gets not counted) */
     struct lv_queue_totals out; /* of its life */
     lv_time_ms active_ms;       /* when it was last heard of, or delivered to */
+    uint64_t late_tag;          /* at late_since, nothing after it was handed out */
+    lv_time_ms late_since;
     uint64_t last_tag;          /* of the last delivery */
     struct lv_link consumers;
     struct lv_amqp_unacked unacked;
@@ -346,6 +348,8 @@ void lv_amqp_settled_tx(struct lv_amqp_chan *ch);
 /* basic.ack, nack, reject: with the exact-tag rule; in a transaction it is kept for the commit. */
 void lv_amqp_client_settles(struct lv_amqp_chan *ch, uint64_t tag, bool multiple,
                             enum lv_outcome outcome);
+/* Closes channels with a delivery that waits for longer than that. */
+void lv_amqp_check_acks(struct lv_session *s, lv_time_ms now, uint64_t timeout_ms);
 void lv_amqp_recover(struct lv_amqp_chan *ch, bool requeue, bool wants_ok);
 
 /* ---- tx.c ---- */

@@ -431,6 +431,7 @@ static const struct lv_session_ops session_ops = {
     .recheck = lv_amqp_recheck,
     .describe = lv_amqp_describe,
     .shut = session_shut,
+    .check_acks = lv_amqp_check_acks,
     .unblocked = session_unblocked,
     .can_move = session_can_move,
     .moved = session_moved,

@@ -270,8 +270,9 @@ bool lv_amqp_consume(struct lv_amqp_chan *ch, const struct lv_amqp_basic_consume
         lv_amqp_error(ch, 530, "attempt to reuse consumer tag '%.*s'", LV_BYTES_FMT(tag));
         return true;
     }
-    if (count_consumers(ch) >= LV_CONSUMERS_MAX) {
-        lv_amqp_error(ch, 530, "reached maximum (%u) of consumers per channel", LV_CONSUMERS_MAX);
+    uint32_t consumers_max = lv_amqp_settings(ch->conn)->consumer_max_per_channel;
+    if (count_consumers(ch) >= consumers_max) {
+        lv_amqp_error(ch, 530, "reached maximum (%u) of consumers per channel", consumers_max);
         return true;
     }
     if (!lv_amqp_may_name(ch, LV_OP_BASIC_CONSUME, queue) ||

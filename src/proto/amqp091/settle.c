@@ -115,3 +115,35 @@ void lv_amqp_recover(struct lv_amqp_chan *ch, bool requeue, bool wants_ok)
     if (ch->unacked.count != 0)
         lv_amqp_settle(ch, 0, ch->last_tag, LV_RELEASED);
 }
+
+/* ---- deliveries that are never acknowledged ----
+ * A delivery has no time of its own. A channel remembers a tag and when it was the last one; while the oldest open delivery
+ * is not a later one, it is at least as old. So one is found late by up to a whole timeout, and never early. */
+
+static void check_channel(struct lv_amqp_chan *ch, lv_time_ms now, uint64_t timeout_ms)
+{
+    const struct lv_amqp_open *oldest = lv_amqp_unacked_at(&ch->unacked, 0);
+
+    if (oldest == NULL || ch->state == LV_AMQP_CHAN_CLOSING)
+        return;
+    if (oldest->tag > ch->late_tag) {
+        ch->late_tag = ch->last_tag;
+        ch->late_since = now;
+    } else if (now - ch->late_since >= timeout_ms) {
+        ch->method = 0;
+        lv_amqp_error(
+            ch, 406,
+            "delivery acknowledgement on channel %u timed out. Timeout value used: %llu ms. "
+            "This timeout value can be configured, see consumers doc guide to learn more",
+            ch->number, (unsigned long long)timeout_ms);
+    }
+}
+
+void lv_amqp_check_acks(struct lv_session *s, lv_time_ms now, uint64_t timeout_ms)
+{
+    struct lv_amqp_conn *ac = (struct lv_amqp_conn *)s;
+
+    for (uint32_t i = 0; i < ac->chan_cap && ac->state == LV_AMQP_RUNNING; i++)
+        if (ac->chans[i] != NULL)
+            check_channel(ac->chans[i], now, timeout_ms);
+}
