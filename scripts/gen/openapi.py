@@ -125,7 +125,9 @@ SCHEMAS = {
         "erlang_full_version:s?@4.0 crypto_lib_version:s?@4.0 cluster_links:[x] metrics_gc_queue_length:{i} "
         + counted(IO_COUNTERS) + " " + counted(CHURN)
         + " fd_used_details:Rate? sockets_used_details:Rate? mem_used_details:Rate? disk_free_details:Rate? "
-        "proc_used_details:Rate? io_read_avg_time:n? io_write_avg_time:n? io_sync_avg_time:n? io_seek_avg_time:n? "
+        "proc_used_details:Rate? io_read_avg_time:n? io_read_avg_time_details:Rate? io_write_avg_time:n? "
+        "io_write_avg_time_details:Rate? io_sync_avg_time:n? io_sync_avg_time_details:Rate? io_seek_avg_time:n? "
+        "io_seek_avg_time_details:Rate? "
         "memory:Memory? binary:x?",
         "a node; `os_pid` is a string of digits, `uptime` counts milliseconds"),
     "Application": ("name:s description:s version:s", "a part of the broker"),
@@ -223,7 +225,7 @@ SCHEMAS = {
         "peer_cert_issuer:s0 peer_cert_serial_number:s0?@4.0 peer_cert_validity:s0 auth_mechanism:s timeout:i frame_max:i "
         "channel_max:i channels:i client_properties:o connected_at:i recv_oct:i recv_cnt:i send_oct:i send_cnt:i send_pend:i "
         "recv_oct_details:Rate send_oct_details:Rate reductions:i? reductions_details:Rate? garbage_collection:x? "
-        "last_blocked_by:s? last_blocked_age:n?",
+        "last_blocked_by:s? last_blocked_age:n? user_provided_name:s?",
         "a connection; times in milliseconds since 1970, `timeout` is the heartbeat in seconds"),
     "ConnectionRow": ("name:s node:s user:s vhost:s", ""),
     "ConnectionRef": ("name:s peer_host:s peer_port:i/s", ""),

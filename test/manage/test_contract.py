@@ -30,6 +30,13 @@ READING = sorted(path for path, operations in DOCUMENT.paths.items() if "get" in
 EVERY = sorted((path, method) for path, operations in DOCUMENT.paths.items() for method in operations)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def every_answer_is_as_described(admin, as_described):
+    before, admin.watch = admin.watch, as_described
+    yield
+    admin.watch = before
+
+
 @pytest.fixture(scope="module")
 def values(target, admin, world):
     """What the parameters in paths stand for."""
