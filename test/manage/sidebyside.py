@@ -20,7 +20,7 @@ import json
 import os
 import re
 import shlex
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 from brokers import wait_for
 from client import Client
@@ -122,6 +122,8 @@ class Player:
         headers = {name: self._plain(answer.headers[name], vhost) for name in HEADERS if name in answer.headers}
         for name in {"allow", "vary"} & set(headers):
             headers[name] = ", ".join(sorted(re.split(", *", headers[name])))
+        if "location" in headers:           # relative to whichever part of the path
+            headers["location"] = urljoin(step.path, headers["location"])
         try:
             body = self._plain(answer.json, vhost) if answer.body else ""
         except ValueError:
