@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 
 import pytest
 
@@ -42,13 +43,18 @@ class HttpLeveret(Leveret):
     is_leveret = True
 
     def __init__(self, *args):
-        super().__init__("--metrics-listen", "127.0.0.1:0", *args, http_listen="127.0.0.1:0")
+        metrics = ("--metrics-listen", "127.0.0.1:0") if has_option("--metrics-listen") else ()
+        super().__init__(*metrics, *args, http_listen="127.0.0.1:0")
         self.metrics_port = None
 
     def _wait_ready(self):
         super()._wait_ready()
         metrics = self._read_ready().get("metrics")
         self.metrics_port = int(metrics[0].rsplit(":", 1)[1]) if metrics else None
+
+
+def has_option(name):
+    return name in subprocess.run([leveretd_path(), "--help"], capture_output=True, text=True, check=True).stdout
 
 
 def answers_http(port):
