@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "loop/conn_priv.h"
+#include "loop/proxy_priv.h"
 
 static bool parse_port(const char *text, in_port_t *out)
 {
@@ -118,24 +119,47 @@ void lv_addr_local(int fd, char out[LV_ADDR_MAX])
         format(&addr, out);
 }
 
-void lv_addr_peer(int fd, char out[LV_ADDR_MAX])
+/* The peer's address, or our own: by what a proxy said, or by the socket. */
+static bool address_of(const struct lv_conn *c, bool is_peer, struct sockaddr_storage *out)
 {
-    struct sockaddr_storage addr = { 0 };
-    socklen_t len = sizeof(addr);
+    socklen_t len = sizeof(*out);
+
+    memset(out, 0, sizeof(*out));
+    if (c->io == NULL)
+        return false;
+    if (c->io->proxied != NULL) {
+        *out = is_peer ? c->io->proxied->peer : c->io->proxied->local;
+        return true;
+    }
+    return (is_peer ? getpeername(c->io->fd, (struct sockaddr *)out, &len)
+                    : getsockname(c->io->fd, (struct sockaddr *)out, &len)) == 0;
+}
+
+void lv_conn_peer(const struct lv_conn *c, char out[LV_ADDR_MAX])
+{
+    struct sockaddr_storage addr;
 
     out[0] = '\0';
-    if (getpeername(fd, (struct sockaddr *)&addr, &len) == 0)
+    if (address_of(c, true, &addr))
         format(&addr, out);
 }
 
-bool lv_addr_peer_is_loopback(int fd)
+void lv_conn_local(const struct lv_conn *c, char out[LV_ADDR_MAX])
+{
+    struct sockaddr_storage addr;
+
+    out[0] = '\0';
+    if (address_of(c, false, &addr))
+        format(&addr, out);
+}
+
+bool lv_conn_peer_is_loopback(const struct lv_conn *c)
 {
     struct sockaddr_storage addr;
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)&addr;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&addr;
-    socklen_t len = sizeof(addr);
 
-    if (getpeername(fd, (struct sockaddr *)&addr, &len) != 0)
+    if (!address_of(c, true, &addr))
         return false;
     if (addr.ss_family == AF_INET)
         return ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
@@ -145,27 +169,11 @@ bool lv_addr_peer_is_loopback(int fd)
     return addr.ss_family == AF_UNIX;
 }
 
-void lv_conn_peer(const struct lv_conn *c, char out[LV_ADDR_MAX])
-{
-    lv_addr_peer(c->io != NULL ? c->io->fd : -1, out);
-}
-
-void lv_conn_local(const struct lv_conn *c, char out[LV_ADDR_MAX])
-{
-    lv_addr_local(c->io != NULL ? c->io->fd : -1, out);
-}
-
-bool lv_conn_peer_is_loopback(const struct lv_conn *c)
-{
-    return c->io != NULL && lv_addr_peer_is_loopback(c->io->fd);
-}
-
 size_t lv_conn_peer_ip(const struct lv_conn *c, uint8_t out[16])
 {
     struct sockaddr_storage addr;
-    socklen_t len = sizeof(addr);
 
-    if (c->io == NULL || getpeername(c->io->fd, (struct sockaddr *)&addr, &len) != 0)
+    if (!address_of(c, true, &addr))
         return 0;
     if (addr.ss_family == AF_INET) {
         memcpy(out, &((const struct sockaddr_in *)&addr)->sin_addr, 4);

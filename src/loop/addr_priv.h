@@ -17,7 +17,5 @@ enum lv_err lv_addr_parse(const char *text, struct sockaddr_storage *out,
 enum lv_err lv_addr_parse_unix(const char *text, struct sockaddr_un *out, mode_t *mode) LV_MUST_USE;
 /* An address of a socket; "unix" for a Unix socket without a name, "" when it has none any more. */
 void lv_addr_local(int fd, char out[LV_ADDR_MAX]);
-void lv_addr_peer(int fd, char out[LV_ADDR_MAX]);
-bool lv_addr_peer_is_loopback(int fd);
 
 #endif

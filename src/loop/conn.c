@@ -14,6 +14,7 @@
 
 #include "loop/conn_priv.h"
 #include "loop/loop_priv.h"
+#include "loop/proxy_priv.h"
 #include "loop/tls_priv.h"
 
 static struct lv_conn_io *io_of(struct lv_link *link, size_t offset)
@@ -245,6 +246,8 @@ static void release_all(struct lv_conn *c)
         lv_tls_close(c);
     (void)close(io->fd);
     lv_mem_free(io->carry, LV_TAG_CONN);
+    lv_mem_free(io->proxy, LV_TAG_CONN);
+    lv_mem_free(io->proxied, LV_TAG_CONN);
     lv_mem_free(io, LV_TAG_CONN);
     c->io = NULL;
 }
@@ -390,6 +393,8 @@ static ssize_t receive(struct lv_conn *c, uint8_t *block, size_t room)
 {
     struct iovec iov[2] = { { c->into, c->into_bytes }, { block, room } };
 
+    if (LV_UNLIKELY(c->io->proxy != NULL))
+        return lv_proxy_receive(c);
     if (LV_UNLIKELY(c->io->tls != NULL))
         return lv_tls_receive(c, block, room);
     if (c->into_bytes == 0 || c->into == NULL)

@@ -53,6 +53,10 @@ struct lv_conn {
  * caller's. */
 enum lv_err lv_conn_open(struct lv_conn *c, struct lv_loop *loop, int fd,
                          const struct lv_conn_ops *ops) LV_MUST_USE;
+/* The peer is a proxy that speaks the PROXY protocol: a header comes before everything else, TLS too, and says whose the
+ * connection is (lv_conn_peer and the like tell that then). `known` is called when it is there, from where input is called.
+ * Right after lv_conn_open. LV_ENOMEM. */
+enum lv_err lv_conn_expect_proxy(struct lv_conn *c, void (*known)(struct lv_conn *c)) LV_MUST_USE;
 /* Writes what waits, then closes and calls ops->closed. That takes at most `linger_ms` (0: what waits is dropped): our
  * end is shut down, and what still comes is dropped until the peer closes, so that no reset overtakes the last
  * bytes. Idempotent, allowed anywhere. Later output is dropped. */

@@ -33,7 +33,9 @@ struct lv_conn_io {
     struct lv_out_buf *buf; /* the buffer being filled, one reference; NULL: none */
     size_t turn_bytes;      /* output since it last ran empty */
     struct lv_timer linger;
-    struct lv_tls_conn *tls; /* NULL: none (tls_priv.h) */
+    struct lv_tls_conn *tls;    /* NULL: none (tls_priv.h) */
+    struct lv_proxy *proxy;     /* whose header is awaited; NULL: none (proxy_priv.h) */
+    struct lv_proxied *proxied; /* what it said; NULL: nothing */
 };
 
 /* conn.c */

@@ -169,7 +169,7 @@ struct lv_amqp_chan {
     lv_time_ms active_ms;       /* when it was last heard of, or delivered to */
     uint64_t late_tag;          /* at late_since, nothing after it was handed out */
     lv_time_ms late_since;
-    uint64_t last_tag;          /* of the last delivery */
+    uint64_t last_tag; /* of the last delivery */
     struct lv_link consumers;
     struct lv_amqp_unacked unacked;
     struct lv_amqp_pub *pub;

@@ -456,12 +456,13 @@ static void handshake_late(struct lv_loop *loop, struct lv_timer *t)
 }
 
 /* Taken while the peer is there: when it has gone, nobody can tell who it was. */
-static void take_name(struct lv_amqp_conn *ac)
+static void take_name(struct lv_conn *c)
 {
+    struct lv_amqp_conn *ac = (struct lv_amqp_conn *)c;
     char peer[LV_ADDR_MAX], local[LV_ADDR_MAX], name[2 * LV_ADDR_MAX + 4];
 
-    lv_conn_peer(&ac->s.conn, peer);
-    lv_conn_local(&ac->s.conn, local);
+    lv_conn_peer(c, peer);
+    lv_conn_local(c, local);
     int n = snprintf(name, sizeof(name), "%s -> %s", peer, local);
     ac->name.ptr = lv_mem_dup(name, (size_t)n, LV_TAG_CONN);
     ac->name.len = ac->name.ptr != NULL ? (size_t)n : 0;
@@ -477,7 +478,10 @@ static struct lv_amqp_conn *accept_socket(struct lv_shard *shard, int fd)
         close(fd);
         return NULL;
     }
-    take_name(ac);
+    if (!lv_amqp_settings(ac)->proxy_protocol)
+        take_name(&ac->s.conn);
+    else if (lv_conn_expect_proxy(&ac->s.conn, take_name) != LV_OK)
+        lv_conn_close(&ac->s.conn, 0);
     ac->payload_max = LV_FRAME_INITIAL_MAX;
     lv_list_init(&ac->to_confirm);
     lv_list_init(&ac->unstable);
