@@ -23,18 +23,19 @@ struct lv_queue_entry;
 /* ---- counters ---- */
 
 /* Of a node's life. Names as RabbitMQ's metrics have them (rabbitmq_global_..., rabbitmq_..._total). */
-#define LV_COUNTERS(X)                                                                    \
-    X(connections_opened)                                                                 \
-    X(connections_closed)                                                                 \
-    X(channels_opened)                                                                    \
-    X(channels_closed)                                                                    \
-    X(queues_declared)                                                                    \
-    X(queues_created)                                                                     \
-    X(queues_deleted)                                                                     \
-    X(messages_received)                                                                  \
-    X(messages_received_confirm)                                                          \
-    X(messages_routed) X(messages_confirmed) X(unroutable_dropped) X(unroutable_returned) \
-        X(logins_ok) X(logins_failed)
+#define LV_COUNTERS(X)                                                              \
+    X(connections_opened)                                                           \
+    X(connections_closed)                                                           \
+    X(channels_opened)                                                              \
+    X(channels_closed)                                                              \
+    X(queues_declared)                                                              \
+    X(queues_created)                                                               \
+    X(queues_deleted)                                                               \
+    X(messages_received)                                                            \
+    X(messages_received_confirm)                                                    \
+    X(messages_routed)                                                              \
+    X(messages_confirmed) X(unroutable_dropped) X(unroutable_returned) X(logins_ok) \
+        X(logins_failed)
 
 /* What consumers got and gave back is counted by queue type: LV_QUEUE_COUNTERS (engine/queue.h). */
 enum lv_queue_kind { LV_QUEUE_CLASSIC, LV_QUEUE_QUORUM, LV_QUEUE_STREAM, LV_QUEUE_KINDS };
