@@ -16,7 +16,7 @@ struct check {
     void *ctx;
     struct gap *gaps;
     size_t gap_count, gap_cap;
-    lv_lsn stable;   /* the most that any mark says */
+    lv_lsn stable;   /* the most that any mark says, or that files were once whole up to */
     lv_lsn data_end; /* behind the last byte that is not zero */
     /* a window of the file that is read */
     struct lv_file *file;
@@ -125,7 +125,7 @@ static enum lv_err step_over(struct check *k, struct lv_wal_check_file *f, lv_ls
     return err == LV_OK ? add_gap(k, from, *at, false) : err;
 }
 
-static enum lv_err check_file(struct check *k, struct lv_wal_check_file *f)
+static enum lv_err check_file(struct check *k, struct lv_wal_check_file *f, bool is_newest)
 {
     lv_lsn start = f->number * k->wal->config.file_bytes, stop = start + k->wal->config.file_bytes;
     lv_lsn at = start;
@@ -157,6 +157,9 @@ static enum lv_err check_file(struct check *k, struct lv_wal_check_file *f)
             err = step_over(k, f, &at, stop);
         }
     }
+    /* Whole and lasting before anything was written to it, and before the next one was made (L3). */
+    if (f->size < k->wal->config.file_bytes && (f->used_bytes != 0 || !is_newest))
+        k->stable = LV_MAX(k->stable, stop);
     return err;
 }
 
@@ -233,15 +236,17 @@ static enum lv_err check_files(struct check *k, const struct lv_wal_check_range 
         struct lv_wal_check_file *f = &k->out->files[k->out->file_count];
         if (numbers[i] < range->first)
             continue;
-        if (next != 0 && numbers[i] != next)
+        if (next != 0 && numbers[i] != next) { /* it was made after those that are missing */
             err = add_gap(k, next * file_bytes, numbers[i] * file_bytes, true);
+            k->stable = LV_MAX(k->stable, numbers[i] * file_bytes);
+        }
         next = numbers[i] + 1;
         f->number = numbers[i];
         k->out->file_count++;
         if (err == LV_OK)
             err = open_window(k, numbers[i]);
         if (err == LV_OK)
-            err = check_file(k, f);
+            err = check_file(k, f, i + 1 == count);
     }
     k->out->end = (next != 0 ? next : 1) * file_bytes;
     return err;

@@ -3,8 +3,9 @@
  * Records follow one another without a gap. Where the next one is missing or invalid, either the log ends (what stands
  * behind was written and not synced when the power went) or it is damaged there. Marks tell: each says that
  * everything before some LSN had been synced. If any mark behind the place says so of more than the place, the log went
- * on there: damage, which is reported and stepped over. Otherwise it ends, and what stands behind is overwritten with
- * zeros, so that it can never be taken for part of what will be appended (invariant L4). */
+ * on there: damage, which is reported and stepped over. So it is where a file is short or missing that was whole once.
+ * Otherwise the log ends, and what stands behind is overwritten with zeros, so that it can never be taken for part of what
+ * will be appended (invariant L4). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,55 +218,84 @@ static enum lv_err enter_file(struct walk *k, lv_lsn *at)
 
 /* What stands behind a place where the walk could not go on. */
 struct beyond {
-    lv_lsn next;     /* the next valid record, 0: none */
-    lv_lsn stable;   /* the most that any mark there says */
+    lv_lsn next; /* the next valid record, 0: none */
+    lv_lsn stable; /* everything before it had been synced: by the marks there, or by the files' sizes */
     lv_lsn data_end; /* behind the last byte that is not zero */
 };
 
-static enum lv_err look_beyond(struct walk *k, lv_lsn from, struct beyond *out)
+/* From `at` in the open file to its end, or with `only_next` to the next valid record. */
+static enum lv_err look_through(struct walk *k, lv_lsn at, bool only_next, struct beyond *out)
 {
+    lv_lsn stop = (at | k->wal->file_mask) + 1;
+
+    while (at < stop) {
+        struct lv_bytes b, payload;
+        uint8_t type;
+        size_t size, zeros = 0;
+        enum lv_err err = window_get(&k->w, at & k->wal->file_mask, 8, &b);
+        if (err != LV_OK || b.len < 8)
+            return err;
+        while (zeros + 8 <= b.len && lv_be64(b.ptr + zeros) == 0)
+            zeros += 8;
+        if (zeros != 0) {
+            at += zeros;
+            continue;
+        }
+        err = record_at(k, at, &type, &payload, &size);
+        if (err == LV_EMORE) {
+            at += 8;
+            out->data_end = at;
+            continue;
+        }
+        if (err != LV_OK)
+            return err;
+        if (out->next == 0)
+            out->next = at;
+        if (only_next)
+            return LV_OK;
+        if (type == LV_REC_MARK && payload.len == 8)
+            out->stable = LV_MAX(out->stable, lv_be64(payload.ptr));
+        at += size;
+        out->data_end = type == LV_REC_PAD ? at - size + LV_WAL_REC_HEAD : at;
+    }
+    return LV_OK;
+}
+
+/* A file is whole and lasting before anything is written to it, and before the next one is made (L3): one that is short
+ * and has been used, or has one behind it, was whole once, and so was everything in it. */
+static enum lv_err look_at_size(struct walk *k, size_t file, bool is_used, struct beyond *out)
+{
+    lv_lsn stop = start_of(k, file) + k->wal->config.file_bytes;
+    uint64_t bytes;
+    enum lv_err err = lv_file_size(k->w.file, &bytes);
+
+    if (err == LV_OK && bytes < k->wal->config.file_bytes && (is_used || file + 1 < k->files.count))
+        out->stable = LV_MAX(out->stable, stop);
+    return err;
+}
+
+/* All that stands behind `from`, in every file: a record of another time that stayed there could be taken for part of
+ * what will be appended (L4). With `only_next` no more than the next record. */
+static enum lv_err look_beyond(struct walk *k, lv_lsn from, bool only_next, struct beyond *out)
+{
+    uint64_t expected = from / k->wal->config.file_bytes;
     enum lv_err err = LV_OK;
 
     *out = (struct beyond){ .data_end = from };
     for (size_t i = 0; i < k->files.count && err == LV_OK; i++) {
-        lv_lsn start = start_of(k, i), stop = start + k->wal->config.file_bytes;
-        lv_lsn at = LV_MAX(from, start);
-        if (stop <= from)
+        lv_lsn start = start_of(k, i);
+        if (k->files.numbers[i] < expected)
             continue;
+        if (k->files.numbers[i] != expected) /* made after one that is missing */
+            out->stable = start;
+        expected = k->files.numbers[i] + 1;
         err = window_open(&k->w, k->files.numbers[i]);
-        while (err == LV_OK && at < stop) {
-            struct lv_bytes b;
-            uint8_t type;
-            struct lv_bytes payload;
-            size_t size;
-            err = window_get(&k->w, at & k->wal->file_mask, 8, &b);
-            if (err != LV_OK || b.len < 8)
-                break;
-            size_t zeros = 0; /* most of what is looked at was never written */
-            while (zeros + 8 <= b.len && lv_be64(b.ptr + zeros) == 0)
-                zeros += 8;
-            if (at == start && at != from && zeros == b.len)
-                break; /* a file that was made ahead; had it been used, its beginning would tell */
-            if (zeros != 0) {
-                at += zeros;
-                continue;
-            }
-            err = record_at(k, at, &type, &payload, &size);
-            if (err == LV_EMORE) {
-                err = LV_OK;
-                at += 8;
-                out->data_end = at;
-                continue;
-            }
-            if (err != LV_OK)
-                break;
-            if (out->next == 0)
-                out->next = at;
-            if (type == LV_REC_MARK && payload.len == 8)
-                out->stable = LV_MAX(out->stable, lv_be64(payload.ptr));
-            at += size;
-            out->data_end = type == LV_REC_PAD ? at - size + LV_WAL_REC_HEAD : at;
-        }
+        if (err == LV_OK)
+            err = look_through(k, LV_MAX(from, start), only_next, out);
+        if (err == LV_OK && only_next && out->next != 0)
+            return LV_OK;
+        if (err == LV_OK)
+            err = look_at_size(k, i, from > start || out->data_end > start, out);
     }
     return err;
 }
@@ -277,10 +307,10 @@ static void report_damage(struct lv_wal_report *report, lv_lsn from, lv_lsn to)
     report->damage_count++;
 }
 
-/* Is a file missing between what there is? Then the next one that is there may be where the log goes on. */
 static enum lv_err walk_all(struct walk *k, lv_lsn clean_end, lv_wal_visit *visit, void *ctx,
                             struct lv_wal_report *report, struct beyond *beyond)
 {
+    bool has_looked = false;
     lv_lsn at = k->at;
 
     for (;;) {
@@ -308,22 +338,28 @@ static enum lv_err walk_all(struct walk *k, lv_lsn clean_end, lv_wal_visit *visi
         if (err != LV_EMORE)
             return err;
         report->end = at;
-        err = look_beyond(k, at, beyond);
+        struct beyond here = *beyond;
+        err = LV_OK;
+        if (!has_looked || at < beyond->stable)
+            err = look_beyond(k, at, has_looked, &here);
         if (err != LV_OK)
             return err;
-        /* A clean stop synced all of it. */
-        lv_lsn stable = LV_MAX(beyond->stable, clean_end);
-        if (stable <=
+        if (!has_looked) { /* once for all that is behind the first such place */
+            *beyond = here;
+            beyond->stable = LV_MAX(beyond->stable, clean_end); /* a clean stop synced all of it */
+        }
+        has_looked = true;
+        if (beyond->stable <=
             at) { /* the log ends here; behind the head of a file that has nothing else, or before */
             report->end = at - begin == LV_WAL_FILE_HEAD && at != begin ? begin : at;
+            beyond->data_end = LV_MAX(beyond->data_end, report->end);
             return LV_OK;
         }
-        lv_lsn next = beyond->next != 0 ? beyond->next : stable;
-        report_damage(report, begin, next);
-        at = next;
-        if (beyond->next == 0) { /* damaged up to its end */
-            report->end = at;
-            *beyond = (struct beyond){ .data_end = LV_MAX(beyond->data_end, at) };
+        report_damage(report, begin, here.next != 0 ? here.next : beyond->stable);
+        at = here.next;
+        if (here.next == 0) { /* damaged up to its end */
+            report->end = beyond->stable;
+            beyond->data_end = LV_MAX(beyond->data_end, report->end);
             return LV_OK;
         }
     }

@@ -158,3 +158,47 @@ LV_TEST(missing_file)
     CHECK_EQ(w.found.damage[0].to, 3 * FILE_BYTES);
     fini(&w);
 }
+
+/* What was whole once and is short is damaged at its end, also when no mark behind it is left to say so. */
+LV_TEST(short_files)
+{
+    struct world w;
+    struct lv_file *f;
+    char name[LV_FILE_NAME_MAX + 1];
+    uint64_t last;
+
+    fill(&w);
+    last = w.at[199] / FILE_BYTES;
+    lv_wal_file_name(w.wal, last, name);
+    CHECK_EQ(lv_dir_open_file(sim_dir_door(w.disk), name, LV_FILE_WRITE, &f), LV_OK);
+    CHECK_EQ(lv_file_resize(f, w.at[195] % FILE_BYTES), LV_OK);
+    lv_file_close(f);
+    check(&w, 0, 0);
+    CHECK_EQ(w.found.damage_count, 1);
+    CHECK_EQ(w.found.damage[0].from, w.at[195]);
+    lv_wal_file_name(w.wal, last + 2, name); /* the newest: it was being made */
+    CHECK_EQ(lv_dir_open_file(sim_dir_door(w.disk), name, LV_FILE_WRITE, &f), LV_OK);
+    CHECK_EQ(lv_file_resize(f, 100), LV_OK);
+    lv_file_close(f);
+    check(&w, 0, 0);
+    CHECK_EQ(w.found.damage_count, 1);
+    fini(&w);
+}
+
+/* The file that is written to is missing; the ones made ahead of it are there. */
+LV_TEST(missing_current_file)
+{
+    struct world w;
+    uint64_t last;
+    char name[LV_FILE_NAME_MAX + 1];
+
+    fill(&w);
+    last = w.at[199] / FILE_BYTES;
+    lv_wal_file_name(w.wal, last, name);
+    CHECK_EQ(lv_dir_unlink(sim_dir_door(w.disk), name), LV_OK);
+    check(&w, 0, w.at[1]);
+    CHECK_EQ(w.found.damage_count, 1);
+    CHECK_EQ(w.found.damage[0].from, last * FILE_BYTES);
+    CHECK_EQ(w.found.damage[0].to, (last + 1) * FILE_BYTES);
+    fini(&w);
+}
