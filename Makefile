@@ -8,6 +8,7 @@ HTTP   ?= 0.0.0.0:15672
 SECONDS ?= 300
 KILLS  ?= 5000
 IMAGES ?= 100000
+MUTATIONS ?= 10000
 
 setup = scripts/setup.sh
 tally = scripts/tally.py
@@ -56,6 +57,10 @@ powercut: build ## power cuts of the store: IMAGES (100000) of its disk, each op
 	@cmake --build build/$(PRESET) -j $(JOBS) --target fault_store_power
 	@LV_POWERCUT_IMAGES=$(IMAGES) build/$(PRESET)/test/fault_store_power
 
+corrupt: build ## damage to the store's files: MUTATIONS (10000), one at a time, each held against what its bytes were
+	@cmake --build build/$(PRESET) -j $(JOBS) --target fault_store_corrupt
+	@LV_CORRUPT_MUTATIONS=$(MUTATIONS) build/$(PRESET)/test/fault_store_corrupt
+
 cover: ## lines reached by the tests: build/coverage/report/index.html
 	@$(setup) build test cover
 	@$(tally) cover
@@ -73,4 +78,4 @@ clean: ## remove everything that was built or downloaded
 help: ## this list
 	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
-.PHONY: build run check interop lint fmt gen asan tsan fuzz crash powercut cover bench install clean help
+.PHONY: build run check interop lint fmt gen asan tsan fuzz crash powercut corrupt cover bench install clean help

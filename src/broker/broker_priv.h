@@ -106,7 +106,7 @@ struct lv_shard {
     _Atomic bool waits;               /* somebody here waits for the log thread */
     lv_lsn stable_seen, told; /* the log's; journal.end when the log thread was last woken */
     lv_lsn topology_seen, topology_told;
-    uint64_t damaged_told;                        /* of journal.damaged */
+    uint64_t damaged_told, rescued_told;          /* of journal.damaged, rescued */
     struct lv_link awaiting;                      /* sessions */
     struct lv_call *first_waiting, *last_waiting; /* calls, in the order of their `end` */
     uint64_t next_tx; /* numbers of transactions: from the log's end at the start, which grows faster */
@@ -155,6 +155,8 @@ struct lv_broker {
     _Atomic bool is_alarm_hurried; /* loops set their alarm before the registry's round: it says again how things are */
     _Atomic bool is_disk_full, is_closing;
     bool is_recovering, is_stopped;
+    bool is_topology_damaged;   /* queues may be missing from it: nothing of it is tidied away */
+    bool is_counter_due;        /* next_queue_id was found in the messages: it must be said again */
     lv_lsn tidy_from, tidy_end; /* a snapshot that is not stable yet; tidy_end 0: none */
 };
 
@@ -325,6 +327,8 @@ enum lv_err lv_meta_parameter(struct lv_broker *b, bool put, struct lv_bytes vho
 void lv_meta_exchange_gone(struct lv_router *r, const struct lv_exchange *x);
 /* Writes all of it anew when most of the log is of the past, and lets the older files go. Registry; cheap when not. */
 void lv_meta_tidy(struct lv_broker *b);
+/* Says the next queue id. LV_ENOMEM. */
+enum lv_err lv_meta_put_counter(struct lv_broker *b) LV_MUST_USE;
 
 /* publish.c */
 void lv_broker_mail_publish(struct lv_shard *shard, const struct lv_mail *m);

@@ -32,6 +32,7 @@ static void load_run(struct lv_job *job)
     /* What was appended a moment ago may not be in the file yet. */
     for (uint32_t i = 0; i < load->count; i++)
         while (lv_place_lsn(load->places[i]) >= lv_wal_written(load->journal->wal) &&
+               lv_place_lsn(load->places[i]) < lv_wal_tail(load->journal->wal) &&
                !atomic_load(&shard->broker->is_closing)) {
             lv_store_wake(shard->broker->store);
             lv_os_sleep_us(50);
@@ -220,6 +221,10 @@ void lv_durable_turn(struct lv_loop *loop)
     if (LV_UNLIKELY(shard->journal.damaged != shard->damaged_told)) {
         lv_log(STORE_DAMAGED, lv_log_u64(shard->journal.damaged - shard->damaged_told));
         shard->damaged_told = shard->journal.damaged;
+    }
+    if (LV_UNLIKELY(shard->journal.rescued != shard->rescued_told)) {
+        lv_log(STORE_RESCUED, lv_log_u64(shard->journal.rescued - shard->rescued_told));
+        shard->rescued_told = shard->journal.rescued;
     }
     take_stable(shard);
     if (LV_UNLIKELY(shard->states_due != NULL) && !write_states(shard))
@@ -605,8 +610,29 @@ static void log_report(const char *what, const struct lv_wal_report *report)
                lv_log_u64(report->damage[i].to));
 }
 
+static void take_facts(struct lv_broker *b, const struct lv_recovery *r)
+{
+    struct lv_recovery_facts facts;
+
+    lv_recovery_facts(r, &facts);
+    if (facts.damaged != facts.rescued)
+        lv_log(STORE_DAMAGED, lv_log_u64(facts.damaged - facts.rescued));
+    if (facts.rescued != 0)
+        lv_log(STORE_RESCUED, lv_log_u64(facts.rescued));
+    if (facts.unknown_queues != 0)
+        lv_log(STORE_QUEUES_UNKNOWN, lv_log_u64(facts.unknown_queues),
+               lv_log_u64(facts.unknown_messages));
+    b->recovered_messages = facts.messages;
+    if (facts.next_id <= b->next_queue_id)
+        return;
+    /* The topology has lost its end. An id that it does not know any more must not be given again. */
+    b->next_queue_id = facts.next_id;
+    b->is_topology_damaged = b->is_counter_due = true;
+}
+
 /* Reads states, walks the log, fills the queues. `c` NULL: without a checkpoint. */
-static enum lv_err recover_messages(struct lv_broker *b, const struct lv_checkpoint *c, lv_lsn end)
+static enum lv_err recover_messages(struct lv_broker *b, const struct lv_checkpoint *c,
+                                    const struct lv_wal_known *known)
 {
     struct lv_wal *wal = lv_store_messages(b->store);
     struct lv_journal *j = &b->shards[0].journal;
@@ -617,20 +643,18 @@ static enum lv_err recover_messages(struct lv_broker *b, const struct lv_checkpo
     if (err != LV_OK)
         return err;
     lv_account_restore(j, c);
+    lv_recovery_topology(r, b->next_queue_id, b->is_topology_damaged);
     err = note_queues(b, r);
     for (size_t i = 0; c != NULL && i < c->queue_count && err == LV_OK; i++)
         err = lv_recovery_state(r, c->queues[i].id, c->queues[i].state);
     if (err == LV_OK)
-        err = lv_wal_open(wal, c != NULL ? c->from : 0, end, false, lv_recovery_visit, r, &report);
+        err = lv_wal_open(wal, known, false, lv_recovery_visit, r, &report);
     if (err == LV_OK)
         err = lv_recovery_end(r);
     if (err == LV_OK) {
-        struct lv_recovery_facts facts;
-        lv_recovery_facts(r, &facts);
+        lv_account_keep_damaged(j, &report);
         log_report("messages", &report);
-        if (facts.damaged != 0)
-            lv_log(STORE_DAMAGED, lv_log_u64(facts.damaged));
-        b->recovered_messages = facts.messages;
+        take_facts(b, r);
         err = fill_queues(b, r);
     }
     lv_recovery_free(r);
@@ -704,28 +728,38 @@ enum lv_err lv_broker_recover(struct lv_broker *b)
     b->is_recovering = true;
     b->next_queue_id = 1;
     lv_store_read_stopped(b->store, &stopped);
-    err = lv_wal_open(lv_store_topology(b->store), 0, stopped.topology, false, lv_meta_visit, b,
-                      &report);
+    struct lv_wal_known known = { .clean_end = stopped.topology };
+    err = lv_wal_open(lv_store_topology(b->store), &known, false, lv_meta_visit, b, &report);
     if (err != LV_OK)
         return err;
     log_report("topology", &report);
+    b->is_topology_damaged = report.damage_count != 0;
     err = lv_store_read_checkpoint(b->store, &c);
     if (err == LV_EVERSION)
         return err;
     bool has_checkpoint = err == LV_OK;
     if (err == LV_ECORRUPT)
         lv_log(CHECKPOINT_DAMAGED);
-    err = recover_messages(b, has_checkpoint ? &c : NULL, stopped.messages);
+    /* Without a checkpoint nothing was ever given up: the first file of all must be there. */
+    known = (struct lv_wal_known){ .from = c.from,
+                                   .stable = lv_checkpoint_stable(&c),
+                                   .clean_end = stopped.messages };
+    if (err == LV_ENOTFOUND)
+        known.from = lv_wal_file_bytes(lv_store_messages(b->store));
+    err = recover_messages(b, has_checkpoint ? &c : NULL, &known);
     if (err == LV_ECORRUPT &&
         has_checkpoint) { /* a state it names is damaged: the whole log tells as much */
         lv_log(CHECKPOINT_DAMAGED);
-        err = recover_messages(b, NULL, stopped.messages);
+        known.from = 0;
+        err = recover_messages(b, NULL, &known);
     }
     b->checkpoint_from = has_checkpoint ? c.from : 0;
     lv_checkpoint_fini(&c);
     b->is_recovering = false;
     if (err == LV_OK)
         err = lv_store_forget_stopped(b->store);
+    if (err == LV_OK && b->is_counter_due)
+        err = lv_meta_put_counter(b);
     if (err == LV_OK)
         err = lv_store_start(b->store);
     for (unsigned i = 0; i < lv_loops_count(b->loops); i++)

@@ -40,7 +40,7 @@ static enum lv_err append_in(struct lv_broker *b, const struct lv_vhost *v, cons
     return v->is_dead ? LV_OK : append(b, m);
 }
 
-static enum lv_err put_counter(struct lv_broker *b)
+enum lv_err lv_meta_put_counter(struct lv_broker *b)
 {
     struct lv_meta m = { .kind = LV_META_COUNTER, .is_put = true, .id = b->next_queue_id };
 
@@ -349,7 +349,7 @@ LV_ACCESS_KINDS(X)
 static enum lv_err snapshot(struct lv_broker *b)
 {
     struct lv_ptrmap_entry *e;
-    enum lv_err err = put_counter(b);
+    enum lv_err err = lv_meta_put_counter(b);
 
     /* Virtual hosts come before what is in them. */
 #define X(NAME, name) \
@@ -391,6 +391,8 @@ void lv_meta_tidy(struct lv_broker *b)
 {
     struct lv_wal *wal = lv_store_topology(b->store);
 
+    if (b->is_topology_damaged)
+        return;             /* what is damaged may be rescued as long as it is there */
     if (b->tidy_end != 0) { /* a snapshot was written: when it is stable, what was before may go */
         if (lv_wal_stable(wal) < b->tidy_end)
             return;

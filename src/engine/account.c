@@ -142,3 +142,26 @@ void lv_account_restore(struct lv_journal *j, const struct lv_checkpoint *c)
         atomic_store(&j->back[c->files[i].number % LV_WAL_FILES_MAX], c->files[i].back);
     }
 }
+
+static void keep_files(struct lv_journal *j, lv_lsn from, lv_lsn to)
+{
+    uint64_t bytes = lv_wal_file_bytes(j->wal);
+    uint64_t file = lv_lsn_file(from, bytes),
+             stop = lv_lsn_file(LV_MAX(to, from + 1) - 1, bytes) + 1;
+
+    for (unsigned n = 0; file < stop && n < LV_WAL_FILES_MAX; file++, n++) {
+        struct lv_live *live = &j->live[file % LV_WAL_FILES_MAX];
+        live->refs++;
+        live->bytes += (int64_t)bytes; /* nothing is carried out of it either */
+    }
+}
+
+void lv_account_keep_damaged(struct lv_journal *j, const struct lv_wal_report *report)
+{
+    uint32_t told = LV_MIN(report->damage_count, LV_WAL_DAMAGES_MAX);
+
+    for (uint32_t i = 0; i < told; i++)
+        keep_files(j, report->damage[i].from, report->damage[i].to);
+    if (told < report->damage_count) /* the others are behind the last that is told */
+        keep_files(j, report->damage[told - 1].to, report->end);
+}

@@ -95,6 +95,7 @@ struct lv_journal {
     uint64_t passing_max; /* for others, which go to the log above it */
     uint64_t wall_ms;     /* the time that records carry; the owner sets it once a turn */
     uint64_t damaged;     /* messages that could not be read back, and were passed over */
+    uint64_t rescued;     /* pages that could not be, and were put together again */
     bool is_collecting;   /* between lv_journal_tx_begin and end */
     struct lv_tx_collected collected;
     uint32_t open_parts; /* transactions whose commit is not appended yet: no states meanwhile */

@@ -282,6 +282,9 @@ static void fetch(struct lv_queue *q)
         if (load != NULL) {
             load->places[0] = *lv_page_place(r->cursor);
             load->order = *lv_page_first(r->cursor);
+            load->page = (struct lv_load_page){ q->is_durable ? q->id : LV_QUEUE_ID_NONE,
+                                                *lv_page_place(r->cursor), *lv_page_first(r->cursor),
+                                                *lv_page_last(r->cursor), r->cursor->cap };
         }
     } else {
         load = load_ready(q);
@@ -539,17 +542,19 @@ static void page_loaded(struct lv_queue *q, struct lv_load *load)
         return;
     if (load->err == LV_ENOMEM)
         return;
-    if (load->err != LV_OK || load->entry_count != page->cap ||
-        load->entries[0].order != *lv_page_first(page)) {
+    if (load->err != LV_OK) {
         if (r->here != 0)
             return; /* told when it is the head */
         q->journal->damaged += lv_ready_skip(r);
         return;
     }
-    chunk = lv_ready_chunk_new(page->cap, false);
+    chunk = lv_ready_chunk_new(load->entry_count, false);
     if (chunk == NULL)
         return;
-    memcpy(chunk->entries, load->entries, page->cap * sizeof(*chunk->entries));
+    memcpy(chunk->entries, load->entries, load->entry_count * sizeof(*chunk->entries));
+    q->journal->rescued += load->is_rescued;
+    q->journal->damaged += page->cap - load->entry_count;
+    r->count -= page->cap - load->entry_count;
     lv_journal_live(q->journal, *lv_page_place(page), -1);
     lv_ready_replace(r, page, chunk);
     lv_queue_changed(q);

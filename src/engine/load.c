@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "engine/entry_priv.h"
 #include "engine/page_priv.h"
+#include "engine/rescue_priv.h"
 
 #define GAP_BYTES 16384u /* between two records that are still read in one piece */
 
@@ -210,7 +211,14 @@ static enum lv_err load_page(struct lv_load *load, struct lv_wal_reader *reader)
     if (err == LV_OK)
         err = lv_page_parse(payload, NULL, &load->entries, &load->entry_count);
     lv_mem_free(buf, LV_TAG_STORE);
-    return err;
+    if (err == LV_OK && !lv_page_is(&load->page, load->entries, load->entry_count)) {
+        lv_mem_free(load->entries, LV_TAG_STORE);
+        err = LV_ECORRUPT;
+    }
+    if (err == LV_OK || err == LV_ENOMEM)
+        return err;
+    load->is_rescued = true;
+    return lv_page_rescue(load->journal->wal, &load->page, &load->entries, &load->entry_count);
 }
 
 /* All pages of a queue that is gone, one behind the other in `entries`. */

@@ -20,6 +20,13 @@ enum lv_load_kind {
 
 struct lv_entry;
 
+/* A page as its queue knows it: what it must hold, also to find that again when the page itself is damaged. */
+struct lv_load_page {
+    uint64_t id; /* of the queue; LV_QUEUE_ID_NONE: its messages are not logged under one */
+    uint64_t place, first, last; /* orders of its first and last entry */
+    uint32_t count;
+};
+
 struct lv_load {
     struct lv_job job;          /* first; the carrier's */
     struct lv_journal *journal; /* to which it comes back */
@@ -28,10 +35,12 @@ struct lv_load {
     enum lv_load_kind kind;
     uint32_t slot, count;
     uint64_t order;
+    struct lv_load_page page; /* PAGE */
     /* results */
     struct lv_msg **msgs;     /* count; NULL in it: damaged or unreadable. READY, SLOT, MOVE */
     struct lv_entry *entries; /* PAGE, SHED */
     uint32_t entry_count;
+    bool is_rescued; /* PAGE: put together from the records of its messages; some may be missing */
     enum lv_err err;
     uint64_t *orders; /* MOVE */
     uint64_t places[];

@@ -4,10 +4,14 @@
 
 #include "base/mem.h"
 #include "engine/queue_priv.h"
+#include "engine/rescue_priv.h"
 #include "engine/state_priv.h"
 
 #define STATE_PARTS_MAX 1048576u
 #define READ_FIRST 4096u /* most states are short */
+#define RESCUES_MAX \
+    64u /* pages put together again while a broker starts: each reads the whole log */
+#define SEQ_MAX (UINT64_MAX >> (LV_ORDER_SHIFT + 1))
 
 /* A queue while its records are read. Entries and pages each in the order of their places; no two overlap. */
 struct lv_restore {
@@ -40,11 +44,12 @@ struct tx {
 struct lv_recovery {
     struct lv_journal *j;
     struct lv_wal_reader *reader;
-    bool counts;
+    bool counts, is_topology_damaged;
+    uint64_t next_id, id_max;  /* as the topology tells; the greatest that was met */
     struct lv_restore *queues; /* by id */
     struct tx *txs;            /* by id */
     struct lv_restore *last;   /* used last */
-    uint64_t damaged, open_tx;
+    uint64_t damaged, rescued, rescues, open_tx, unknown_queues, unknown_messages;
     uint8_t *buf; /* for reading */
     size_t cap;
 };
@@ -62,6 +67,7 @@ enum lv_err lv_recovery_new(struct lv_journal *j, struct lv_wal_reader *reader, 
     r->j = j;
     r->reader = reader;
     r->counts = counts;
+    r->next_id = UINT64_MAX;
     r->cap = LV_WAL_REC_HEAD + lv_wal_record_max(j->wal);
     r->buf = lv_mem_alloc(r->cap, LV_TAG_STORE);
     if (r->buf == NULL) {
@@ -132,6 +138,30 @@ static struct lv_restore *find_or_add(struct lv_recovery *r, uint64_t id)
     return q;
 }
 
+void lv_recovery_topology(struct lv_recovery *r, uint64_t next_id, bool is_damaged)
+{
+    r->next_id = next_id;
+    r->is_topology_damaged = is_damaged;
+}
+
+/* No message is stable whose queue is not (S2), and no id is given twice: one that is greater than the topology knows
+ * says that the topology has lost something. */
+static bool may_exist(const struct lv_recovery *r, const struct lv_restore *q)
+{
+    return q->exists || r->is_topology_damaged || q->id >= r->next_id;
+}
+
+/* The queue that a record is about; NULL: one that was deleted, or none. LV_ENOMEM. */
+static enum lv_err meet(struct lv_recovery *r, uint64_t id, struct lv_restore **out)
+{
+    *out = find(r, id);
+    r->id_max = LV_MAX(r->id_max, id);
+    if (*out != NULL || id == LV_QUEUE_ID_NONE || (!r->is_topology_damaged && id < r->next_id))
+        return LV_OK;
+    *out = find_or_add(r, id);
+    return *out != NULL ? LV_OK : LV_ENOMEM;
+}
+
 enum lv_err lv_recovery_queue(struct lv_recovery *r, uint64_t id)
 {
     struct lv_restore *q = find_or_add(r, id);
@@ -193,6 +223,7 @@ static enum lv_err want_entries(struct lv_restore *q, size_t more)
     return LV_OK;
 }
 
+/* LV_ECORRUPT; LV_ENOTFOUND: there is no such file. */
 static enum lv_err read_record(struct lv_recovery *r, lv_lsn lsn, uint8_t want,
                                struct lv_bytes *payload)
 {
@@ -204,7 +235,7 @@ static enum lv_err read_record(struct lv_recovery *r, lv_lsn lsn, uint8_t want,
         return type == want ? LV_OK : LV_ECORRUPT;
     if (err == LV_OK)
         err = lv_wal_read(r->reader, lsn, r->buf, r->cap, &got); /* maybe it is a long one */
-    if (err == LV_ENOMEM)
+    if (err == LV_ENOMEM || err == LV_ENOTFOUND)
         return err;
     if (err != LV_OK ||
         !lv_wal_parse(r->j->wal, lsn, lv_bytes(r->buf, got), &type, payload, &size) || type != want)
@@ -212,22 +243,31 @@ static enum lv_err read_record(struct lv_recovery *r, lv_lsn lsn, uint8_t want,
     return LV_OK;
 }
 
-/* Entries of a page; the caller frees them. */
-static enum lv_err read_page(struct lv_recovery *r, const struct lv_state_page *page,
-                             struct lv_entry **entries)
+/* Entries of a page; the caller frees them. *count is less than the page's when some of a damaged one are lost. */
+static enum lv_err read_page(struct lv_recovery *r, const struct lv_restore *q,
+                             const struct lv_state_page *page, struct lv_entry **entries,
+                             uint32_t *count)
 {
+    struct lv_load_page want = { q->id, page->place, page->first, page->last, page->count };
     struct lv_bytes payload;
-    uint32_t n = 0;
     enum lv_err err = read_record(r, lv_place_lsn(page->place), LV_REC_PAGE, &payload);
 
     *entries = NULL;
     if (err == LV_OK)
-        err = lv_page_parse(payload, NULL, entries, &n);
-    if (err == LV_OK && (n != page->count || (*entries)[0].order != page->first)) {
+        err = lv_page_parse(payload, NULL, entries, count);
+    if (err == LV_OK && !lv_page_is(&want, *entries, *count)) {
         lv_mem_free(*entries, LV_TAG_STORE);
-        *entries = NULL;
         err = LV_ECORRUPT;
     }
+    if (err != LV_ECORRUPT && err != LV_ENOTFOUND)
+        return err;
+    r->damaged++;
+    if (err == LV_ENOTFOUND ||
+        r->rescues == RESCUES_MAX) /* its file was given up: a later state tells more */
+        return LV_ECORRUPT;
+    r->rescues++;
+    err = lv_page_rescue(r->j->wal, &want, entries, count);
+    r->rescued += err == LV_OK && *count == page->count;
     return err;
 }
 
@@ -236,22 +276,21 @@ static enum lv_err open_page(struct lv_recovery *r, struct lv_restore *q, size_t
 {
     struct lv_state_page page = q->pages[i];
     struct lv_entry *list;
-    enum lv_err err = read_page(r, &page, &list);
+    uint32_t n = 0;
+    enum lv_err err = read_page(r, q, &page, &list, &n);
 
-    if (err == LV_ECORRUPT) {
-        r->damaged++; /* it stays a page: whoever reads it will be told again */
-        return LV_OK;
-    }
+    if (err == LV_ECORRUPT)
+        return LV_OK; /* it stays a page: whoever reads it will be told again */
     if (err == LV_OK)
-        err = want_entries(q, page.count);
+        err = want_entries(q, n);
     if (err != LV_OK) {
         lv_mem_free(list, LV_TAG_STORE);
         return err;
     }
     size_t at = lower(q, page.first);
-    memmove(q->entries + at + page.count, q->entries + at, (q->count - at) * sizeof(*q->entries));
-    memcpy(q->entries + at, list, page.count * sizeof(*list));
-    q->count += page.count;
+    memmove(q->entries + at + n, q->entries + at, (q->count - at) * sizeof(*q->entries));
+    memcpy(q->entries + at, list, n * sizeof(*list));
+    q->count += n;
     lv_mem_free(list, LV_TAG_STORE);
     memmove(q->pages + i, q->pages + i + 1, (q->page_count - i - 1) * sizeof(*q->pages));
     q->page_count--;
@@ -282,8 +321,18 @@ static size_t page_of(const struct lv_restore *q, uint64_t seq)
     return at < q->page_count && q->pages[at].first >> LV_ORDER_SHIFT <= seq ? at : q->page_count;
 }
 
+static bool is_place(uint64_t place)
+{
+    return (place & LV_PLACE_IN_LOG) != 0 && lv_place_lsn(place) != 0;
+}
+
 static enum lv_err enter(struct lv_recovery *r, struct lv_restore *q, uint64_t seq, uint64_t place)
 {
+    if (seq > SEQ_MAX ||
+        !is_place(place)) { /* valid bytes, and no sense in them: nothing to be trusted */
+        r->damaged++;
+        return LV_OK;
+    }
     size_t page = page_of(q, seq);
     enum lv_err err = page < q->page_count ? open_page(r, q, page) : LV_OK;
 
@@ -390,7 +439,7 @@ static bool parse_state_head(struct lv_rd *rd, struct lv_state_head *h)
     h->before = lv_rd_u64(rd);
     h->seq_next = lv_rd_u64(rd);
     h->handed = lv_rd_u64(rd);
-    return !rd->bad;
+    return !rd->bad && h->seq_next <= SEQ_MAX && h->handed <= SEQ_MAX;
 }
 
 static enum lv_err add_page(struct lv_restore *q, const struct lv_state_page *page)
@@ -407,7 +456,29 @@ static enum lv_err add_page(struct lv_restore *q, const struct lv_state_page *pa
     return LV_OK;
 }
 
-static enum lv_err parse_runs(struct lv_rd *rd, struct lv_restore *q)
+/* One entry, which comes behind `*last` (a sequence number and one). */
+static bool parse_entry(struct lv_rd *rd, struct lv_restore *q, uint64_t *last)
+{
+    struct lv_entry e = { .place = lv_rd_u64(rd) };
+
+    e.order = lv_rd_u64(rd);
+    if (!is_place(e.place) || lv_entry_seq(&e) < *last || lv_entry_seq(&e) > SEQ_MAX)
+        return false;
+    *last = lv_entry_seq(&e) + 1;
+    q->entries[q->count++] = e;
+    return true;
+}
+
+static bool is_page(const struct lv_state_page *page, uint64_t last)
+{
+    uint64_t from = page->first >> LV_ORDER_SHIFT, to = page->last >> LV_ORDER_SHIFT;
+
+    return page->count != 0 && page->count <= LV_PAGE_ENTRIES_MAX && is_place(page->place) &&
+           from >= last && to >= from && to - from >= page->count - 1 && to <= SEQ_MAX;
+}
+
+/* `last`: as for parse_entry, over all parts of a state. */
+static enum lv_err parse_runs(struct lv_rd *rd, struct lv_restore *q, uint64_t *last)
 {
     while (!rd->bad && lv_rd_left(rd) != 0) {
         uint32_t kind = lv_rd_u32(rd), n = lv_rd_u32(rd);
@@ -418,15 +489,14 @@ static enum lv_err parse_runs(struct lv_rd *rd, struct lv_restore *q)
             page.first = lv_rd_u64(rd);
             page.last = lv_rd_u64(rd);
             page.bytes = lv_rd_u64(rd);
-            if (rd->bad || n == 0 || n > LV_PAGE_ENTRIES_MAX)
+            if (rd->bad || !is_page(&page, *last))
                 return LV_ECORRUPT;
+            *last = (page.last >> LV_ORDER_SHIFT) + 1;
             err = add_page(q, &page);
         } else if (kind == LV_STATE_ENTRIES && lv_rd_left(rd) / 16 >= n) {
             err = want_entries(q, n);
-            for (uint32_t i = 0; i < n && err == LV_OK; i++) {
-                q->entries[q->count].place = lv_rd_u64(rd);
-                q->entries[q->count++].order = lv_rd_u64(rd);
-            }
+            for (uint32_t i = 0; i < n && err == LV_OK; i++)
+                err = parse_entry(rd, q, last) ? LV_OK : LV_ECORRUPT;
         } else {
             return LV_ECORRUPT;
         }
@@ -436,6 +506,13 @@ static enum lv_err parse_runs(struct lv_rd *rd, struct lv_restore *q)
     return rd->bad ? LV_ECORRUPT : LV_OK;
 }
 
+static enum lv_err read_state_record(struct lv_recovery *r, lv_lsn lsn, struct lv_bytes *payload)
+{
+    enum lv_err err = read_record(r, lsn, LV_REC_STATE, payload);
+
+    return err == LV_ENOTFOUND ? LV_ECORRUPT : err;
+}
+
 /* All parts of the state whose last one is at `lsn`, into `q`, which is empty. */
 static enum lv_err read_state(struct lv_recovery *r, struct lv_restore *q, lv_lsn lsn,
                               uint64_t *place)
@@ -443,12 +520,12 @@ static enum lv_err read_state(struct lv_recovery *r, struct lv_restore *q, lv_ls
     lv_lsn parts[64], *list = parts;
     struct lv_state_head h = { .part = 0 };
     struct lv_bytes payload;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, last = 0;
     uint32_t count = 0;
     enum lv_err err = LV_OK;
 
     for (lv_lsn at = lsn; at != 0 && err == LV_OK; at = h.before) { /* backwards: where they are */
-        err = read_record(r, at, LV_REC_STATE, &payload);
+        err = read_state_record(r, at, &payload);
         struct lv_rd rd = lv_rd(payload);
         if (err == LV_OK && (!parse_state_head(&rd, &h) || h.id != q->id ||
                              (h.is_last != (at == lsn)) || (at != lsn && h.part != count - 1)))
@@ -471,12 +548,12 @@ static enum lv_err read_state(struct lv_recovery *r, struct lv_restore *q, lv_ls
             err = LV_ECORRUPT;
     }
     for (uint32_t i = 0; err == LV_OK; i++) {
-        err = read_record(r, list[i], LV_REC_STATE, &payload);
+        err = read_state_record(r, list[i], &payload);
         struct lv_rd rd = lv_rd(payload);
         if (err == LV_OK && !parse_state_head(&rd, &h))
             err = LV_ECORRUPT;
         if (err == LV_OK)
-            err = parse_runs(&rd, q);
+            err = parse_runs(&rd, q, &last);
         if (h.is_last)
             break;
     }
@@ -497,6 +574,7 @@ enum lv_err lv_recovery_state(struct lv_recovery *r, uint64_t id, lv_lsn state)
 {
     struct lv_restore *q = find_or_add(r, id);
 
+    r->id_max = LV_MAX(r->id_max, id);
     return q == NULL ? LV_ENOMEM : read_state(r, q, state, &q->state_place);
 }
 
@@ -517,15 +595,16 @@ static enum lv_err visit_state(struct lv_recovery *r, lv_lsn lsn, struct lv_byte
 
     if (!parse_state_head(&rd, &h))
         return LV_OK;
-    struct lv_restore *q = find(r, h.id);
-    if (q == NULL || lsn <= q->state_lsn || !h.is_last)
-        return LV_OK;
+    struct lv_restore *q;
+    enum lv_err err = meet(r, h.id, &q);
+    if (err != LV_OK || q == NULL || lsn <= q->state_lsn || !h.is_last)
+        return err;
     struct lv_restore was = *q;
     q->entries = NULL;
     q->pages = NULL;
     q->count = q->cap = q->dead = q->page_count = q->page_cap = 0;
     uint64_t place;
-    enum lv_err err = read_state(r, q, lsn, &place);
+    err = read_state(r, q, lsn, &place);
     if (err != LV_OK) { /* what was known stays known */
         lv_mem_free(q->entries, LV_TAG_STORE);
         lv_mem_free(q->pages, LV_TAG_STORE);
@@ -556,19 +635,21 @@ static enum lv_err visit_state(struct lv_recovery *r, lv_lsn lsn, struct lv_byte
 
 /* ---- records ---- */
 
-/* A record of the queue that its state does not tell already. */
-static struct lv_restore *news(struct lv_recovery *r, uint64_t id, lv_lsn lsn)
+/* The queue of a record that its state does not tell already; NULL: nothing is to be done. LV_ENOMEM. */
+static enum lv_err news(struct lv_recovery *r, uint64_t id, lv_lsn lsn, struct lv_restore **out)
 {
-    struct lv_restore *q = id != LV_QUEUE_ID_NONE ? find(r, id) : NULL;
+    enum lv_err err = meet(r, id, out);
 
-    return q != NULL && lsn > q->state_lsn ? q : NULL;
+    if (*out != NULL && lsn <= (*out)->state_lsn)
+        *out = NULL;
+    return err;
 }
 
 static enum lv_err visit_drop(struct lv_recovery *r, lv_lsn lsn, struct lv_bytes payload)
 {
     struct lv_rd rd = lv_rd(payload);
-    struct lv_restore *q = news(r, lv_rd_u64(&rd), lsn);
-    enum lv_err err = LV_OK;
+    struct lv_restore *q;
+    enum lv_err err = news(r, lv_rd_u64(&rd), lsn, &q);
 
     while (q != NULL && err == LV_OK && lv_rd_left(&rd) >= 16) {
         uint64_t seq = lv_rd_u64(&rd), count = lv_rd_u64(&rd);
@@ -581,17 +662,18 @@ static enum lv_err apply_tx(struct lv_recovery *r, lv_lsn lsn, struct lv_rd *rd)
 {
     uint32_t enters = lv_rd_u32(rd), drops = lv_rd_u32(rd);
     enum lv_err err = LV_OK;
+    struct lv_restore *q;
 
     for (uint32_t i = 0; i < enters && err == LV_OK && !rd->bad; i++) {
-        struct lv_restore *q = news(r, lv_rd_u64(rd), lsn);
-        uint64_t seq = lv_rd_u64(rd), place = lv_rd_u64(rd);
-        if (q != NULL && !rd->bad)
+        uint64_t id = lv_rd_u64(rd), seq = lv_rd_u64(rd), place = lv_rd_u64(rd);
+        err = news(r, rd->bad ? LV_QUEUE_ID_NONE : id, lsn, &q);
+        if (err == LV_OK && q != NULL)
             err = enter(r, q, seq, place);
     }
     for (uint32_t i = 0; i < drops && err == LV_OK && !rd->bad; i++) {
-        struct lv_restore *q = news(r, lv_rd_u64(rd), lsn);
-        uint64_t seq = lv_rd_u64(rd);
-        if (q != NULL && !rd->bad)
+        uint64_t id = lv_rd_u64(rd), seq = lv_rd_u64(rd);
+        err = news(r, rd->bad ? LV_QUEUE_ID_NONE : id, lsn, &q);
+        if (err == LV_OK && q != NULL)
             err = drop(r, q, seq, 1);
     }
     return err;
@@ -653,9 +735,10 @@ static enum lv_err visit_message(struct lv_recovery *r, lv_lsn lsn, struct lv_by
         return LV_OK;
     if (m.parts.len != 0) /* whoever has it here or not: its file needs those of its parts */
         lv_journal_note_back(r->j, lv_be64(m.parts.ptr), lsn);
-    struct lv_restore *q = news(r, m.id, lsn);
-    if (q == NULL)
-        return LV_OK;
+    struct lv_restore *q;
+    enum lv_err err = news(r, m.id, lsn, &q);
+    if (err != LV_OK || q == NULL)
+        return err;
     if (m.is_moved && page_of(q, m.seq) == q->page_count) {
         size_t at = lower(q, lv_order_make(m.seq));
         if (at == q->count || lv_entry_seq(&q->entries[at]) != m.seq)
@@ -669,25 +752,26 @@ enum lv_err lv_recovery_visit(void *recovery, uint8_t type, lv_lsn lsn, struct l
     struct lv_recovery *r = recovery;
     struct lv_rd rd = lv_rd(payload);
     struct lv_restore *q;
+    enum lv_err err;
 
     switch (type) {
     case LV_REC_MESSAGE:
         return visit_message(r, lsn, payload);
     case LV_REC_ENTER: {
-        q = news(r, lv_rd_u64(&rd), lsn);
+        err = news(r, lv_rd_u64(&rd), lsn, &q);
         uint64_t seq = lv_rd_u64(&rd), place = lv_rd_u64(&rd);
-        return q != NULL && !rd.bad ? enter(r, q, seq, place) : LV_OK;
+        return err == LV_OK && q != NULL && !rd.bad ? enter(r, q, seq, place) : err;
     }
     case LV_REC_DROP:
         return visit_drop(r, lsn, payload);
     case LV_REC_STATE:
         return visit_state(r, lsn, payload);
     case LV_REC_HANDED: {
-        q = news(r, lv_rd_u64(&rd), lsn);
+        err = news(r, lv_rd_u64(&rd), lsn, &q);
         uint64_t handed = lv_rd_u64(&rd);
-        if (q != NULL && !rd.bad)
+        if (q != NULL && !rd.bad && handed <= SEQ_MAX)
             q->handed = LV_MAX(q->handed, handed);
-        return LV_OK;
+        return err;
     }
     case LV_REC_TX: {
         uint64_t id = lv_rd_u64(&rd);
@@ -710,15 +794,14 @@ static enum lv_err count_all(struct lv_recovery *r, struct lv_restore *q, int n)
             lv_journal_live(r->j, q->entries[i].place, n);
     for (size_t i = 0; i < q->page_count; i++) {
         struct lv_entry *list;
-        enum lv_err err = read_page(r, &q->pages[i], &list);
+        uint32_t count = 0;
+        enum lv_err err = read_page(r, q, &q->pages[i], &list, &count);
         lv_journal_live(r->j, q->pages[i].place, n);
-        if (err == LV_ECORRUPT) {
-            r->damaged++;
+        if (err == LV_ECORRUPT)
             continue;
-        }
         if (err != LV_OK)
             return err;
-        for (uint32_t k = 0; k < q->pages[i].count; k++)
+        for (uint32_t k = 0; k < count; k++)
             lv_journal_live(r->j, list[k].place, n);
         lv_mem_free(list, LV_TAG_STORE);
     }
@@ -738,14 +821,19 @@ enum lv_err lv_recovery_end(struct lv_recovery *r)
     HASH_ITER (hh, r->queues, q, next) {
         enum lv_err err = LV_OK;
         squeeze(q);
-        if (q->exists && !r->counts)
+        if (may_exist(r, q) && !r->counts)
             err = count_all(r, q, 1);
-        else if (!q->exists && r->counts)
+        else if (!may_exist(r, q) && r->counts)
             err = count_all(r, q, -1);
         if (err != LV_OK)
             return err;
-        if (!q->exists)
-            queue_free(r, q);
+        if (q->exists)
+            continue;
+        if (may_exist(r, q) && q->count + q->page_count != 0) {
+            r->unknown_queues++;
+            r->unknown_messages += q->count + page_places(q);
+        }
+        queue_free(r, q);
     }
     return LV_OK;
 }
@@ -761,7 +849,12 @@ bool lv_recovery_has(const struct lv_recovery *r, uint64_t id)
 
 void lv_recovery_facts(const struct lv_recovery *r, struct lv_recovery_facts *out)
 {
-    *out = (struct lv_recovery_facts){ .damaged = r->damaged, .open_tx = r->open_tx };
+    *out = (struct lv_recovery_facts){ .damaged = r->damaged,
+                                       .rescued = r->rescued,
+                                       .open_tx = r->open_tx,
+                                       .unknown_queues = r->unknown_queues,
+                                       .unknown_messages = r->unknown_messages,
+                                       .next_id = LV_MAX(r->id_max + 1, 1u) };
     for (const struct lv_restore *q = r->queues; q != NULL; q = q->hh.next) {
         out->queues++;
         out->messages += q->count - q->dead + page_places(q);

@@ -17,6 +17,9 @@ enum lv_err lv_recovery_new(struct lv_journal *j, struct lv_wal_reader *reader, 
                             struct lv_recovery **out) LV_MUST_USE;
 void lv_recovery_free(struct lv_recovery *r);
 
+/* What else the topology tells: queue ids from `next_id` on were not given yet; with `is_damaged` queues may be missing
+ * from it. A queue that it should know and does not is kept then, not given up. Before anything else is said. */
+void lv_recovery_topology(struct lv_recovery *r, uint64_t next_id, bool is_damaged);
 /* A queue that exists. LV_ENOMEM. */
 enum lv_err lv_recovery_queue(struct lv_recovery *r, uint64_t id) LV_MUST_USE;
 /* Its state as the checkpoint names it (also for one that does not exist any more: what it had is given up then).
@@ -34,8 +37,11 @@ enum lv_err lv_recovery_fill(struct lv_recovery *r, uint64_t id, struct lv_queue
 
 struct lv_recovery_facts {
     uint64_t queues, messages, pages;
-    uint64_t damaged; /* pages that could not be read */
-    uint64_t open_tx; /* transactions without a commit: forgotten */
+    uint64_t damaged; /* pages and states that could not be read, records that make no sense */
+    uint64_t rescued; /* of the pages: put together again, whole, from the records of their messages */
+    uint64_t unknown_queues, unknown_messages; /* kept though the topology does not know them */
+    uint64_t next_id;                          /* no queue has this id or a greater one */
+    uint64_t open_tx;                          /* transactions without a commit: forgotten */
 };
 void lv_recovery_facts(const struct lv_recovery *r, struct lv_recovery_facts *out);
 struct lv_recovery_queue_facts {

@@ -196,7 +196,7 @@ static enum lv_err look_again(struct check *k, lv_lsn lsn, bool *is_there)
 /* Damage, or the end? */
 static enum lv_err judge(struct check *k, const struct lv_wal_check_range *range)
 {
-    lv_lsn stable = LV_MAX(k->stable, range->clean_end);
+    lv_lsn stable = LV_MAX(k->stable, range->stable);
     struct lv_wal_check *out = k->out;
 
     out->damage = lv_mem_alloc(LV_MAX(k->gap_count, 1u) * sizeof(*out->damage), LV_TAG_STORE);
@@ -226,12 +226,27 @@ static enum lv_err judge(struct check *k, const struct lv_wal_check_range *range
     return LV_OK;
 }
 
+/* The file that must be there first: the oldest one, or when that was never used the one before it. */
+static enum lv_err find_first(struct check *k, uint64_t oldest, uint64_t *first)
+{
+    struct lv_bytes head;
+    enum lv_err err = open_window(k, oldest);
+
+    if (err == LV_OK)
+        err = get(k, 0, LV_WAL_FILE_HEAD, &head);
+    if (err == LV_OK)
+        *first = oldest > 1 && lv_wal_is_unused(head) ? oldest - 1 : oldest;
+    return err;
+}
+
 static enum lv_err check_files(struct check *k, const struct lv_wal_check_range *range,
                                const uint64_t *numbers, size_t count)
 {
     uint64_t file_bytes = k->wal->config.file_bytes, next = range->first;
     enum lv_err err = LV_OK;
 
+    if (next == 0 && count != 0)
+        err = find_first(k, numbers[0], &next);
     for (size_t i = 0; i < count && err == LV_OK; i++) {
         struct lv_wal_check_file *f = &k->out->files[k->out->file_count];
         if (numbers[i] < range->first)

@@ -32,7 +32,7 @@ struct lv_wal_check {
 struct lv_wal_check_range {
     uint64_t first; /* number of the first file that is looked at; 0: the oldest */
     lv_lsn from; /* where the start begins to walk: from here on no file may be missing; 0: none may */
-    lv_lsn clean_end; /* where a clean stop left the log; 0: unknown */
+    lv_lsn stable; /* everything before it had been synced: a clean stop or a checkpoint says so; 0: unknown */
 };
 
 /* `visit` (may be NULL) sees every valid record, marks and pads too. LV_ENOTFOUND: a file went away meanwhile, begin

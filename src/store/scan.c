@@ -307,9 +307,10 @@ static void report_damage(struct lv_wal_report *report, lv_lsn from, lv_lsn to)
     report->damage_count++;
 }
 
-static enum lv_err walk_all(struct walk *k, lv_lsn clean_end, lv_wal_visit *visit, void *ctx,
-                            struct lv_wal_report *report, struct beyond *beyond)
+static enum lv_err walk_all(struct walk *k, const struct lv_wal_known *known, lv_wal_visit *visit,
+                            void *ctx, struct lv_wal_report *report, struct beyond *beyond)
 {
+    lv_lsn clean_end = known->clean_end;
     bool has_looked = false;
     lv_lsn at = k->at;
 
@@ -346,7 +347,7 @@ static enum lv_err walk_all(struct walk *k, lv_lsn clean_end, lv_wal_visit *visi
             return err;
         if (!has_looked) { /* once for all that is behind the first such place */
             *beyond = here;
-            beyond->stable = LV_MAX(beyond->stable, clean_end); /* a clean stop synced all of it */
+            beyond->stable = LV_MAX(beyond->stable, LV_MAX(known->stable, clean_end));
         }
         has_looked = true;
         if (beyond->stable <=
@@ -363,6 +364,24 @@ static enum lv_err walk_all(struct walk *k, lv_lsn clean_end, lv_wal_visit *visi
             return LV_OK;
         }
     }
+}
+
+/* Where the walk begins when nobody says it: in the oldest file. When that was never used, and is not the first of all, the
+ * one that was written to last is missing before it. */
+static enum lv_err find_begin(struct walk *k)
+{
+    struct lv_bytes head;
+
+    k->at = k->wal->config.file_bytes; /* 0 is no record's */
+    if (k->files.count == 0)
+        return LV_OK;
+    k->at = start_of(k, 0);
+    enum lv_err err = window_open(&k->w, k->files.numbers[0]);
+    if (err == LV_OK)
+        err = window_get(&k->w, 0, LV_WAL_FILE_HEAD, &head);
+    if (err == LV_OK && k->files.numbers[0] > 1 && lv_wal_is_unused(head))
+        k->at -= k->wal->config.file_bytes;
+    return err;
 }
 
 /* ---- the end ---- */
@@ -458,7 +477,7 @@ static enum lv_err settle(struct walk *k, lv_lsn end, bool is_clean)
     return err;
 }
 
-enum lv_err lv_wal_open(struct lv_wal *wal, lv_lsn from, lv_lsn clean_end, bool read_only,
+enum lv_err lv_wal_open(struct lv_wal *wal, const struct lv_wal_known *known, bool read_only,
                         lv_wal_visit *visit, void *ctx, struct lv_wal_report *report)
 {
     struct walk k = { .wal = wal, .w = { .wal = wal } };
@@ -471,10 +490,11 @@ enum lv_err lv_wal_open(struct lv_wal *wal, lv_lsn from, lv_lsn clean_end, bool 
     enum lv_err err = k.w.buf != NULL ? find_files(wal, &k.files) : LV_ENOMEM;
     if (err != LV_OK)
         goto end;
-    k.at = from;
-    if (from == 0) /* the very first LSN is one file on: 0 is no record's */
-        k.at = k.files.count != 0 ? start_of(&k, 0) : wal->config.file_bytes;
-    err = walk_all(&k, clean_end, visit, ctx, report, &beyond);
+    k.at = known->from;
+    if (known->from == 0)
+        err = find_begin(&k);
+    if (err == LV_OK)
+        err = walk_all(&k, known, visit, ctx, report, &beyond);
     if (err != LV_OK)
         goto end;
     if (beyond.data_end > report->end)
@@ -486,7 +506,7 @@ enum lv_err lv_wal_open(struct lv_wal *wal, lv_lsn from, lv_lsn clean_end, bool 
         err = cut(&k, report->end, beyond.data_end);
     }
     if (err == LV_OK)
-        err = settle(&k, report->end, clean_end != 0 && report->end == clean_end);
+        err = settle(&k, report->end, known->clean_end != 0 && report->end == known->clean_end);
     atomic_store(&wal->tail, report->end);
     atomic_store(&wal->written, report->end);
     atomic_store(&wal->stable, report->end);

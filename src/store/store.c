@@ -377,6 +377,15 @@ enum lv_err lv_store_read_checkpoint(struct lv_store *s, struct lv_checkpoint *o
     return err;
 }
 
+lv_lsn lv_checkpoint_stable(const struct lv_checkpoint *c)
+{
+    lv_lsn stable = c != NULL ? c->from : 0;
+
+    for (size_t i = 0; c != NULL && i < c->queue_count; i++)
+        stable = LV_MAX(stable, c->queues[i].state);
+    return stable;
+}
+
 void lv_checkpoint_fini(struct lv_checkpoint *c)
 {
     lv_mem_free(c->files, LV_TAG_STORE);

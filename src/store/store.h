@@ -64,6 +64,8 @@ struct lv_checkpoint {
 /* LV_ENOTFOUND: none; LV_ECORRUPT: unusable, walk the whole log; LV_EVERSION. */
 enum lv_err lv_store_read_checkpoint(struct lv_store *s, struct lv_checkpoint *out) LV_MUST_USE;
 void lv_checkpoint_fini(struct lv_checkpoint *c);
+/* How far the messages' log was stable, at least, when it was written. NULL, or zeros: 0. */
+lv_lsn lv_checkpoint_stable(const struct lv_checkpoint *c);
 /* Replaces the checkpoint, whole and lasting. Everything it names is stable. Any one thread. */
 enum lv_err lv_store_write_checkpoint(struct lv_store *s, const struct lv_checkpoint *c) LV_MUST_USE;
 

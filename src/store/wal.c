@@ -407,13 +407,19 @@ void lv_wal_write_head(const struct lv_wal *wal, uint64_t number, uint8_t out[LV
     lv_wr_u32(&w, lv_crc32c(lv_bytes(out, w.used), 0));
 }
 
+bool lv_wal_is_unused(struct lv_bytes head)
+{
+    static const uint8_t zeros[LV_WAL_FILE_HEAD];
+
+    return head.len == 0 || memcmp(head.ptr, zeros, LV_MIN(head.len, sizeof(zeros))) == 0;
+}
+
 enum lv_err lv_wal_check_head(const struct lv_wal *wal, uint64_t number,
                               const uint8_t head[LV_WAL_FILE_HEAD])
 {
-    static const uint8_t zeros[LV_WAL_FILE_HEAD];
     uint8_t want[LV_WAL_FILE_HEAD];
 
-    if (memcmp(head, zeros, sizeof(zeros)) == 0)
+    if (lv_wal_is_unused(lv_bytes(head, LV_WAL_FILE_HEAD)))
         return LV_EMORE;
     lv_wal_write_head(wal, number, want);
     if (memcmp(head, want, sizeof(want)) == 0)

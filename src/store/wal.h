@@ -65,11 +65,17 @@ struct lv_wal_report {
 /* A record that was found. An error ends the scan. */
 typedef enum lv_err lv_wal_visit(void *ctx, uint8_t type, lv_lsn lsn, struct lv_bytes payload);
 
-/* Walks all records from `from` (0: the oldest file) to the end, and prepares the log for appending behind them:
- * a tail that was never synced is cut off, a damaged range before the end is reported and stepped over, nothing is
- * deleted. `clean_end` (0: unknown) is where a clean stop left the log: no look beyond it is needed.
+/* What is known of a log before it is walked; zeros: nothing. */
+struct lv_wal_known {
+    lv_lsn from;      /* where the walk begins; 0: with the oldest file */
+    lv_lsn stable;    /* everything before it had been synced: a checkpoint says so */
+    lv_lsn clean_end; /* where a clean stop left the log: no look beyond it is needed */
+};
+
+/* Walks all records to the end, and prepares the log for appending behind them: a tail that was never synced is cut off,
+ * a damaged range before the end is reported and stepped over, nothing is deleted.
  * With `read_only` nothing is changed, and nothing can be appended. LV_EVERSION, LV_EIO, LV_ENOMEM, `visit`'s. */
-enum lv_err lv_wal_open(struct lv_wal *wal, lv_lsn from, lv_lsn clean_end, bool read_only,
+enum lv_err lv_wal_open(struct lv_wal *wal, const struct lv_wal_known *known, bool read_only,
                         lv_wal_visit *visit, void *ctx, struct lv_wal_report *report) LV_MUST_USE;
 
 /* ---- appending ---- */

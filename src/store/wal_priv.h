@@ -47,6 +47,8 @@ void lv_wal_write_head(const struct lv_wal *wal, uint64_t number, uint8_t out[LV
 /* LV_OK, LV_EMORE: nothing was written there, LV_ECORRUPT, LV_EVERSION. */
 enum lv_err lv_wal_check_head(const struct lv_wal *wal, uint64_t number,
                               const uint8_t head[LV_WAL_FILE_HEAD]);
+/* Is it the beginning of a file that nothing was written to? */
+bool lv_wal_is_unused(struct lv_bytes head);
 /* Opens file `number`. */
 enum lv_err lv_wal_open_file(const struct lv_wal *wal, uint64_t number, unsigned flags,
                              struct lv_file **out) LV_MUST_USE;

@@ -71,7 +71,7 @@ def left_behind(request, tmp_path_factory):
             connection.close()
             broker.process.terminate()
             broker.process.wait()
-        shutil.copytree(data, kept)
+        shutil.copytree(data, kept, ignore=shutil.ignore_patterns("*.sock"))
     return kept, request.param
 
 

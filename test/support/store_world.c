@@ -89,7 +89,9 @@ struct host {
     uint64_t round_first, round_last;
     uint64_t doomed[16];
     size_t doomed_count;
-    uint64_t damage_reports;
+    uint64_t damage_reports, torn_bytes;
+    uint64_t next_id; /* of a queue, as the topology tells */
+    bool is_topology_damaged;
 };
 
 struct world {
@@ -289,7 +291,8 @@ static void load_now(struct host *h, struct lv_load *load)
 static bool is_written(const struct host *h, const struct lv_load *load)
 {
     for (uint32_t i = 0; i < load->count; i++)
-        if (lv_place_lsn(load->places[i]) >= lv_wal_written(h->wal))
+        if (lv_place_lsn(load->places[i]) >= lv_wal_written(h->wal) &&
+            lv_place_lsn(load->places[i]) < lv_wal_tail(h->wal))
             return false;
     return true;
 }
@@ -352,6 +355,7 @@ static enum lv_err visit_topology(void *ctx, uint8_t type, lv_lsn lsn, struct lv
         if (h->ids[i] == id)
             h->ids[i] = h->ids[--h->id_count];
     if (type == TOPOLOGY_PUT) {
+        h->next_id = LV_MAX(h->next_id, id + 1);
         CHECK(h->id_count < MODEL_QUEUES_MAX);
         h->ids[h->id_count++] = id;
     }
@@ -373,7 +377,8 @@ static struct home *add_home(struct host *h, uint64_t id)
     return NULL;
 }
 
-static enum lv_err recover(struct host *h, const struct lv_checkpoint *c, lv_lsn end)
+static enum lv_err recover(struct host *h, const struct lv_checkpoint *c,
+                           const struct lv_wal_known *known)
 {
     struct lv_journal *j = &h->journals[0];
     struct lv_wal_report report = { 0 };
@@ -383,23 +388,26 @@ static enum lv_err recover(struct host *h, const struct lv_checkpoint *c, lv_lsn
     if (err != LV_OK)
         return err;
     lv_account_restore(j, c);
+    lv_recovery_topology(r, h->next_id, h->is_topology_damaged);
     for (size_t i = 0; i < h->id_count && err == LV_OK; i++)
         err = lv_recovery_queue(r, h->ids[i]);
     for (size_t i = 0; c != NULL && i < c->queue_count && err == LV_OK; i++)
         err = lv_recovery_state(r, c->queues[i].id, c->queues[i].state);
     if (err == LV_OK)
-        err =
-            lv_wal_open(h->wal, c != NULL ? c->from : 0, end, false, lv_recovery_visit, r, &report);
+        err = lv_wal_open(h->wal, known, false, lv_recovery_visit, r, &report);
     if (err == LV_OK)
         err = lv_recovery_end(r);
+    lv_account_keep_damaged(j, &report);
     h->damage_reports += report.damage_count;
+    h->torn_bytes += report.torn_bytes;
     for (size_t i = 0; i < h->id_count && err == LV_OK; i++) {
         struct home *home = add_home(h, h->ids[i]);
         err = home != NULL ? lv_recovery_fill(r, h->ids[i], home->q) : LV_ENOMEM;
     }
     struct lv_recovery_facts facts;
     lv_recovery_facts(r, &facts);
-    h->damage_reports += facts.damaged;
+    h->damage_reports += facts.damaged + (facts.next_id > h->next_id);
+    h->next_id = LV_MAX(h->next_id, facts.next_id);
     lv_recovery_free(r);
     return err;
 }
@@ -455,21 +463,29 @@ static enum lv_err open_logs(struct host *h)
     struct lv_stopped stopped;
 
     lv_store_read_stopped(h->store, &stopped);
-    enum lv_err err =
-        lv_wal_open(h->topology, 0, stopped.topology, false, visit_topology, h, &report);
+    struct lv_wal_known known = { .clean_end = stopped.topology };
+    enum lv_err err = lv_wal_open(h->topology, &known, false, visit_topology, h, &report);
     if (err != LV_OK)
         return err;
     h->damage_reports += report.damage_count;
+    h->torn_bytes += report.torn_bytes;
+    h->is_topology_damaged = report.damage_count != 0;
     err = lv_store_read_checkpoint(h->store, &c);
     if (err != LV_OK && err != LV_ENOTFOUND && err != LV_ECORRUPT)
         return err;
     bool has_checkpoint = err == LV_OK;
     h->damage_reports += err == LV_ECORRUPT;
-    err = recover(h, has_checkpoint ? &c : NULL, stopped.messages);
+    known = (struct lv_wal_known){ .from = c.from,
+                                   .stable = lv_checkpoint_stable(&c),
+                                   .clean_end = stopped.messages };
+    if (err == LV_ENOTFOUND)
+        known.from = lv_wal_file_bytes(h->wal);
+    err = recover(h, has_checkpoint ? &c : NULL, &known);
     if (err == LV_ECORRUPT && has_checkpoint) {
         h->damage_reports++;
         drop_queues(h);
-        err = recover(h, NULL, stopped.messages);
+        known.from = 0;
+        err = recover(h, NULL, &known);
     }
     h->checkpoint_from = has_checkpoint ? c.from : 0;
     lv_checkpoint_fini(&c);
@@ -491,6 +507,7 @@ static enum lv_err host_new(struct world *w, struct lv_dir *door, uint64_t file_
     };
 
     h->world = w;
+    h->next_id = 1;
     h->back = must(calloc(LV_WAL_FILES_MAX, sizeof(*h->back)));
     enum lv_err err = lv_store_open(&config, &h->store);
     if (err == LV_OK) {
@@ -1327,7 +1344,7 @@ static void round_on(struct world *w)
 
 /* ---- running ---- */
 
-static void burst(struct world *w)
+void world_burst(struct world *w)
 {
     struct home *home = any_home(w);
     uint32_t most = w->config.body_max;
@@ -1374,7 +1391,7 @@ static void one_op(struct world *w)
         if (homes(w) < w->config.queues)
             make_queue(w);
     } else if (n == 999 && w->config.has_bursts && below(w, 2) == 0) {
-        burst(w);
+        world_burst(w);
     }
 }
 
@@ -1511,6 +1528,105 @@ void world_judge(struct world *w, struct sim_dir *image, uint64_t seed)
     compare(w, h, stable, topology, WORLD_CUT, NULL, NULL);
     host_free(h);
     sim_dir_free(image);
+}
+
+/* ---- an image that may be damaged ---- */
+
+static void add_item(struct world_view *v, struct world_item item)
+{
+    if (v->count == v->cap) {
+        v->cap = v->cap != 0 ? v->cap * 2 : 256;
+        v->items = must(realloc(v->items, v->cap * sizeof(*v->items)));
+    }
+    v->items[v->count++] = item;
+}
+
+static void host_step(struct host *h)
+{
+    (void)!lv_store_step(h->store);
+    for (unsigned k = 0; k < JOURNALS; k++)
+        (void)lv_wal_pump(h->wal, k);
+    run_loads(h);
+    for (unsigned k = 0; k < JOURNALS; k++)
+        lv_journal_stable(&h->journals[k], 0);
+}
+
+/* All of a queue, as a consumer gets it: whole, or not at all. */
+static void drain(const struct world *w, struct host *h, struct home *home, struct world_view *v)
+{
+    unsigned idle = 0;
+
+    while (idle < 100) {
+        struct lv_delivery d;
+        uint32_t number = 0;
+        enum lv_err err = lv_queue_get(home->q, false, 0, &d);
+        if (err == LV_ENOTFOUND)
+            return;
+        if (err != LV_OK) {
+            idle++;
+            host_step(h);
+            continue;
+        }
+        idle = 0;
+        CHECK(is_body(w, lv_msg_body(d.msg), &number));
+        CHECK(d.msg->key_len == 4 && lv_be32(d.msg->key) == number && d.msg->persistent);
+        add_item(v, (struct world_item){ home->id, number, d.redelivered });
+    }
+    CHECK(idle < 100); /* hangs */
+}
+
+/* Checkpoints until files were given up and messages carried forward. */
+static void go_round(const struct world *w, struct host *h)
+{
+    static struct world shadow;
+
+    shadow = *w;
+    shadow.host = h;
+    shadow.is_dead = false;
+    shadow.touched_count = 0;
+    h->world = &shadow;
+    for (unsigned i = 0; i < 80; i++) {
+        round_on(&shadow);
+        world_step(&shadow);
+    }
+    CHECK(!shadow.is_dead);
+    end_round(h);
+    h->world = NULL;
+}
+
+void world_view(const struct world *w, struct sim_dir *image, bool goes_round,
+                void (*opened)(void *ctx, struct sim_dir *image, const struct world_view *v),
+                void *ctx, struct world_view *v)
+{
+    struct host *h = NULL;
+
+    *v = (struct world_view){ 0 };
+    v->err = host_new(NULL, sim_dir_door(image), w->config.file_bytes, &h);
+    if (v->err != LV_OK) {
+        opened(ctx, image, v);
+        return;
+    }
+    v->damage = h->damage_reports;
+    v->torn_bytes = h->torn_bytes;
+    v->messages_end = lv_wal_tail(h->wal);
+    v->topology_end = lv_wal_tail(h->topology);
+    opened(ctx, image, v);
+    if (goes_round)
+        go_round(w, h);
+    for (size_t i = 0; i < MODEL_QUEUES_MAX; i++)
+        if (h->homes[i].q != NULL)
+            drain(w, h, &h->homes[i], v);
+    for (unsigned k = 0; k < JOURNALS; k++) {
+        v->passed_over += h->journals[k].damaged;
+        v->rescued += h->journals[k].rescued;
+    }
+    host_free(h);
+}
+
+void world_view_fini(struct world_view *v)
+{
+    free(v->items);
+    *v = (struct world_view){ 0 };
 }
 
 enum lv_err world_try_new(uint64_t seed, const struct world_config *config, struct world **out)

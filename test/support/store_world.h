@@ -11,6 +11,7 @@
 #ifndef LV_SUPPORT_STORE_WORLD_H
 #define LV_SUPPORT_STORE_WORLD_H
 #include "lv_test.h"
+#include "store/wal.h"
 #include "support/sim_dir.h"
 
 struct world;
@@ -39,12 +40,35 @@ enum lv_err world_try_new(uint64_t seed, const struct world_config *config, stru
 void world_free(struct world *w);
 /* Random operations; fewer when the disk stops working. */
 void world_run(struct world *w, unsigned ops);
+/* Thousands of messages into one queue at once: pages. */
+void world_burst(struct world *w);
 /* Ends this life and begins another on what is left. */
 void world_restart(struct world *w, enum world_end how);
 /* Stops in order, closes, keeps the disk. false: a call failed. */
 bool world_close(struct world *w);
 /* Opens `image` (takes it) aside and holds it against the model; the world goes on as if nothing had been. */
 void world_judge(struct world *w, struct sim_dir *image, uint64_t seed);
+/* What an image that may be damaged gives back, as it came, queue by queue. Bodies that come are right, or the test fails. */
+struct world_item {
+    uint64_t queue;
+    uint32_t number; /* of the message */
+    bool redelivered;
+};
+struct world_view {
+    enum lv_err err; /* of the opening: refused, and nothing else is told */
+    struct world_item *items;
+    size_t count, cap;
+    uint64_t damage; /* ranges, states, pages, and the checkpoint: reported by the opening */
+    uint64_t torn_bytes;
+    uint64_t passed_over, rescued; /* messages when their turn came; pages then */
+    lv_lsn messages_end, topology_end;
+};
+/* Opens `image`, which stays the caller's, calls `opened`, and takes all messages that it holds; with `goes_round`
+ * after rounds of checkpoints that give up files and carry messages forward. */
+void world_view(const struct world *w, struct sim_dir *image, bool goes_round,
+                void (*opened)(void *ctx, struct sim_dir *image, const struct world_view *v),
+                void *ctx, struct world_view *v);
+void world_view_fini(struct world_view *v);
 struct sim_dir *world_disk(struct world *w);
 /* Is the store dead: did a call fail? */
 bool world_is_dead(const struct world *w);

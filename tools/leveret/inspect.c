@@ -330,6 +330,10 @@ static void text_damage(const struct lv_look *look)
         puts("DAMAGED a state that the checkpoint names: a start walks the whole log instead");
     if (look->is_beheaded)
         puts("DAMAGED messages: the files that a start begins with are missing");
+    if (look->facts.unknown_queues != 0)
+        printf("DAMAGED topology: %" PRIu64 " queues with %" PRIu64
+               " messages are missing from it\n",
+               look->facts.unknown_queues, look->facts.unknown_messages);
     if (look->facts.damaged != 0)
         printf("DAMAGED pages or states of queues: %" PRIu64 "\n", look->facts.damaged);
     for (uint64_t i = 0; i < LV_MIN(look->unreadable_count, LV_LOOK_UNREADABLE_MAX); i++) {
@@ -456,11 +460,12 @@ static void show_json(const struct lv_look *look, const struct wishes *w)
            look->body_bytes, look->facts.open_tx);
     if (w->queues)
         json_queues(look);
-    printf(", \"damaged_pages\": %" PRIu64
+    printf(", \"damaged_pages\": %" PRIu64 ", \"unknown_queues\": %" PRIu64
            ", \"damaged_state\": %s, \"missing_files\": %s, \"unreadable\": %" PRIu64
            ", \"unreadable_list\": [",
-           look->facts.damaged, look->is_state_damaged ? "true" : "false",
-           look->is_beheaded ? "true" : "false", look->unreadable_count);
+           look->facts.damaged, look->facts.unknown_queues,
+           look->is_state_damaged ? "true" : "false", look->is_beheaded ? "true" : "false",
+           look->unreadable_count);
     for (uint64_t i = 0; i < LV_MIN(look->unreadable_count, LV_LOOK_UNREADABLE_MAX); i++) {
         fputs(i != 0 ? ", {\"queue\": " : "{\"queue\": ", stdout);
         lv_json_string(stdout, queue_name(look, look->unreadable[i].queue));

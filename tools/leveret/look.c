@@ -2,6 +2,11 @@
 
 #include <stdlib.h>
 
+#include "os/os.h"
+
+#define ATTEMPTS_MAX 50u
+#define PAUSE_US 20000u
+
 /* ---- the two logs ---- */
 
 struct visit {
@@ -26,7 +31,7 @@ static enum lv_err check_logs(struct lv_look *look, const struct lv_look_eye *ey
     struct visit v = { look, eye, lv_store_topology(look->dir.store), true };
 
     lv_store_read_stopped(look->dir.store, &look->stopped);
-    all.clean_end = look->stopped.topology;
+    all.stable = look->stopped.topology;
     *what = "the topology's log";
     enum lv_err err = lv_wal_check(v.wal, &all, visit_any, &v, &look->topology);
     if (err != LV_OK)
@@ -38,7 +43,7 @@ static enum lv_err check_logs(struct lv_look *look, const struct lv_look_eye *ey
         look->checkpoint_err != LV_ECORRUPT)
         return look->checkpoint_err;
     all.from = look->checkpoint.from;
-    all.clean_end = look->stopped.messages;
+    all.stable = LV_MAX(look->stopped.messages, lv_checkpoint_stable(&look->checkpoint));
     v.wal = lv_store_messages(look->dir.store);
     v.is_topology = false;
     *what = "the messages' log";
@@ -180,14 +185,19 @@ static enum lv_err recover(struct lv_look *look, struct lv_journal *j, struct lv
         live->refs = c->files[i].refs;
         live->bytes = c->files[i].bytes;
     }
+    if (err == LV_OK)
+        lv_recovery_topology(*out, LV_MAX(look->model.next_queue_id, 1u),
+                             look->topology.damage_count != 0);
     HASH_ITER (hh, look->model.items, item, next)
         if (err == LV_OK && item->meta.kind == LV_META_QUEUE)
             err = lv_recovery_queue(*out, item->meta.id);
     for (size_t i = 0; c != NULL && i < c->queue_count && err == LV_OK; i++)
         err = lv_recovery_state(*out, c->queues[i].id, c->queues[i].state);
+    struct lv_wal_known known = { .from = c != NULL ? c->from : 0,
+                                  .stable = lv_checkpoint_stable(&look->checkpoint),
+                                  .clean_end = look->stopped.messages };
     if (err == LV_OK)
-        err = lv_wal_open(j->wal, c != NULL ? c->from : 0, look->stopped.messages, true,
-                          lv_recovery_visit, *out, &look->start);
+        err = lv_wal_open(j->wal, &known, true, lv_recovery_visit, *out, &look->start);
     return err == LV_OK ? lv_recovery_end(*out) : err;
 }
 
@@ -233,7 +243,7 @@ static enum lv_err look_into_queues(struct lv_look *look)
     return err;
 }
 
-enum lv_err lv_look(struct lv_look *look, const struct lv_look_eye *eye, const char **what)
+static enum lv_err look_once(struct lv_look *look, const struct lv_look_eye *eye, const char **what)
 {
     enum lv_err err = check_logs(look, eye, what);
 
@@ -243,11 +253,50 @@ enum lv_err lv_look(struct lv_look *look, const struct lv_look_eye *eye, const c
     return look_into_queues(look);
 }
 
+static bool is_same(const struct lv_checkpoint *a, const struct lv_checkpoint *b)
+{
+    return a->from == b->from && a->file_count == b->file_count &&
+           a->queue_count == b->queue_count &&
+           (a->file_count == 0 ||
+            memcmp(a->files, b->files, a->file_count * sizeof(*a->files)) == 0) &&
+           (a->queue_count == 0 ||
+            memcmp(a->queues, b->queues, a->queue_count * sizeof(*a->queues)) == 0);
+}
+
+/* A checkpoint that was written meanwhile lets files go: what was missed then is no damage. */
+static bool has_moved_on(struct lv_look *look, enum lv_err err)
+{
+    struct lv_checkpoint now;
+
+    if (err != LV_OK || !lv_look_is_damaged(look))
+        return err == LV_ENOTFOUND;
+    err = lv_store_read_checkpoint(look->dir.store, &now);
+    bool has_moved = err != look->checkpoint_err || !is_same(&now, &look->checkpoint);
+    lv_checkpoint_fini(&now);
+    return has_moved;
+}
+
+enum lv_err lv_look(struct lv_look *look, const struct lv_look_eye *eye, const char **what)
+{
+    for (unsigned n = 0;; n++) {
+        enum lv_err err = look_once(look, n == 0 ? eye : NULL, what); /* tells no record twice */
+        if (!look->dir.is_live || !has_moved_on(look, err))
+            return err;
+        if (n == ATTEMPTS_MAX)
+            return LV_ENOTFOUND;
+        struct lv_datadir dir = look->dir;
+        lv_look_fini(look);
+        *look = (struct lv_look){ .dir = dir };
+        lv_os_sleep_us(PAUSE_US);
+    }
+}
+
 bool lv_look_is_damaged(const struct lv_look *look)
 {
     return look->topology.damage_count != 0 || look->messages.damage_count != 0 ||
            look->checkpoint_err == LV_ECORRUPT || look->is_state_damaged || look->is_beheaded ||
-           look->facts.damaged != 0 || look->unreadable_count != 0;
+           look->facts.damaged != 0 || look->facts.unknown_queues != 0 ||
+           look->unreadable_count != 0;
 }
 
 void lv_look_fini(struct lv_look *look)

@@ -50,7 +50,8 @@ struct lv_look_eye {
     void *ctx;
 };
 
-/* Into `look`, whose `dir` is open. `eye` may be NULL. *what: what failed. */
+/* Into `look`, whose `dir` is open. `eye` may be NULL. *what: what failed. While a broker writes, it looks again when files went
+ * away under its eyes; LV_ENOTFOUND: they did so again and again. */
 enum lv_err lv_look(struct lv_look *look, const struct lv_look_eye *eye, const char **what);
 void lv_look_fini(struct lv_look *look);
 /* Is there damage? A torn tail is none. */

@@ -54,7 +54,7 @@ static void fill(struct world *w)
 
     *w = (struct world){ .disk = sim_dir_new() };
     make(w);
-    CHECK_EQ(lv_wal_open(w->wal, 0, 0, false, ignore, NULL, &report), LV_OK);
+    CHECK_EQ(lv_wal_open(w->wal, &(struct lv_wal_known){ 0 }, false, ignore, NULL, &report), LV_OK);
     for (size_t i = 0; i < 200; i++) {
         memset(text, (int)i + 1, sizeof(text));
         CHECK_EQ(lv_wal_append(w->wal, 0, 20, &part, 1, &w->at[i], NULL), LV_OK);

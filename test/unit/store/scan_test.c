@@ -19,6 +19,7 @@ struct log {
     struct lv_wal_report report;
     lv_lsn at[RECORDS_MAX]; /* of what was appended, by number */
     uint32_t count;
+    lv_lsn stable; /* known from elsewhere */
     /* what was found */
     uint32_t found[RECORDS_MAX], found_count;
 };
@@ -57,7 +58,8 @@ static enum lv_err try_open(struct log *l, lv_lsn from, lv_lsn clean_end, bool r
     lv_wal_free(l->wal);
     l->found_count = 0;
     CHECK_EQ(lv_wal_new(&config, &l->wal), LV_OK);
-    return lv_wal_open(l->wal, from, clean_end, read_only, see, l, &l->report);
+    struct lv_wal_known known = { .from = from, .clean_end = clean_end, .stable = l->stable };
+    return lv_wal_open(l->wal, &known, read_only, see, l, &l->report);
 }
 
 static void reopen(struct log *l)
@@ -367,6 +369,28 @@ LV_TEST(damage_before_a_clean_end)
     check_found(l, 300, 290, 291);
     CHECK_EQ(l->report.damage_count, 1);
     CHECK_EQ(l->report.end, end);
+    log_free(l);
+}
+
+/* A checkpoint names a place behind it: the log was stable up to there, and may not end before it. */
+LV_TEST(damage_before_what_a_checkpoint_names)
+{
+    struct log *l = log_new(NULL);
+    static const uint8_t zeros[10000];
+
+    reopen(l);
+    append(l, 300);
+    commit(l);
+    l->stable = l->at[290];
+    scribble(l, l->at[280] + 10, LV_BYTES_LIT("?"));
+    reopen(l);
+    check_found(l, 300, 280, 281);
+    CHECK_EQ(l->report.damage_count, 1);
+    scribble(l, l->at[285], lv_bytes(zeros, l->at[293] - l->at[285])); /* it too */
+    reopen(l);
+    CHECK_EQ(l->found_count, 300 - 1 - 8);
+    CHECK_EQ(l->report.damage_count, 2);
+    CHECK_EQ(l->report.torn_bytes, 0);
     log_free(l);
 }
 

@@ -42,7 +42,7 @@ static void make(struct log *l, unsigned appenders)
 static void open_with(struct log *l, unsigned appenders, lv_wal_visit *visit, void *ctx)
 {
     make(l, appenders);
-    CHECK_EQ(lv_wal_open(l->wal, 0, 0, false, visit, ctx, &l->report), LV_OK);
+    CHECK_EQ(lv_wal_open(l->wal, &(struct lv_wal_known){ 0 }, false, visit, ctx, &l->report), LV_OK);
 }
 
 static void begin(struct log *l, unsigned appenders)
