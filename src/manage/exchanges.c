@@ -1,3 +1,4 @@
+#include "manage/ask.h"
 #include "manage/fields.h"
 #include "manage/listing.h"
 #include "manage/manage_priv.h"
@@ -67,14 +68,50 @@ void lv_api_exchanges(struct lv_request *r)
     lv_listing_reply(list);
 }
 
-struct lv_bytes lv_exchange_of_path(struct lv_bytes segment)
-{
-    return lv_bytes_eq(segment, LV_BYTES_LIT("amq.default")) ? LV_BYTES_LIT("") : segment;
-}
 
 void lv_api_exchange(struct lv_request *r)
 {
     lv_reply_one(r, &kind,
                  &(struct lv_listing_item){ .vhost = r->vhost,
-                                            .name = lv_exchange_of_path(r->args[0]) });
+                                            .name = lv_path_exchange(r->args[0]) });
+}
+
+/* ---- changes ---- */
+
+void lv_api_exchange_put(struct lv_request *r)
+{
+    struct lv_agent a = { 0 };
+    struct lv_bytes type;
+    struct lv_verb *verb;
+
+    if (lv_request_json(r) == NULL || !lv_body_need_text(r, "type", &type) ||
+        !lv_body_bool(r, "durable", &a.durable) || !lv_body_bool(r, "internal", &a.internal) ||
+        !lv_body_bool(r, "auto_delete", &a.auto_delete) || !lv_body_arguments(r, &a.arguments))
+        return;
+    a.type = lv_exchange_type_of(type);
+    if (a.type == LV_EXCHANGE_TYPE_COUNT) {
+        lv_reply_bad_request(r, "unknown exchange type '%.*s'", LV_BYTES_FMT(type));
+        return;
+    }
+    verb = lv_verb_new(r, LV_AGENT_EXCHANGE_DECLARE, lv_reply_declared);
+    if (verb == NULL)
+        return;
+    verb->agent.name = lv_path_exchange(r->args[0]);
+    verb->agent.type = a.type;
+    verb->agent.durable = a.durable;
+    verb->agent.internal = a.internal;
+    verb->agent.auto_delete = a.auto_delete;
+    verb->agent.arguments = a.arguments;
+    lv_verb_send(verb);
+}
+
+void lv_api_exchange_delete(struct lv_request *r)
+{
+    struct lv_verb *verb = lv_verb_new(r, LV_AGENT_EXCHANGE_DELETE, lv_reply_done);
+
+    if (verb == NULL)
+        return;
+    verb->agent.name = lv_path_exchange(r->args[0]);
+    verb->agent.if_unused = lv_request_flag(r, "if-unused");
+    lv_verb_send(verb);
 }

@@ -1,3 +1,4 @@
+#include "manage/ask.h"
 #include "manage/fields.h"
 #include "manage/listing.h"
 #include "manage/manage_priv.h"
@@ -107,4 +108,55 @@ void lv_api_queue(struct lv_request *r)
 {
     if (read_ranges(r))
         lv_reply_one(r, &kind, &(struct lv_listing_item){ .vhost = r->vhost, .name = r->args[0] });
+}
+
+/* ---- changes ---- */
+
+void lv_api_queue_put(struct lv_request *r)
+{
+    struct lv_verb *verb;
+    struct lv_agent a = { .name = r->args[0] };
+
+    if (lv_request_json(r) == NULL || !lv_body_bool(r, "durable", &a.durable) ||
+        !lv_body_bool(r, "auto_delete", &a.auto_delete) || !lv_body_arguments(r, &a.arguments))
+        return;
+    verb = lv_verb_new(r, LV_AGENT_QUEUE_DECLARE, lv_reply_declared);
+    if (verb == NULL)
+        return;
+    verb->agent.name = a.name;
+    verb->agent.durable = a.durable;
+    verb->agent.auto_delete = a.auto_delete;
+    verb->agent.arguments = a.arguments;
+    lv_verb_send(verb);
+}
+
+void lv_api_queue_delete(struct lv_request *r)
+{
+    struct lv_verb *verb = lv_verb_new(r, LV_AGENT_QUEUE_DELETE, lv_reply_done);
+
+    if (verb == NULL)
+        return;
+    verb->agent.name = r->args[0];
+    verb->agent.if_unused = lv_request_flag(r, "if-unused");
+    verb->agent.if_empty = lv_request_flag(r, "if-empty");
+    lv_verb_send(verb);
+}
+
+void lv_api_queue_purge(struct lv_request *r)
+{
+    struct lv_verb *verb = lv_verb_new(r, LV_AGENT_QUEUE_PURGE, lv_reply_done);
+
+    if (verb == NULL)
+        return;
+    verb->agent.name = r->args[0];
+    lv_verb_send(verb);
+}
+
+/* RabbitMQ knows none any more. */
+void lv_api_queue_action(struct lv_request *r)
+{
+    struct lv_bytes action = { NULL, 0 };
+
+    if (lv_request_json(r) != NULL && lv_body_need_text(r, "action", &action))
+        lv_reply_bad_request(r, "Unknown action '%.*s'", LV_BYTES_FMT(action));
 }

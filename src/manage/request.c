@@ -61,6 +61,8 @@ void lv_request_free(struct lv_request *r)
     LV_ASSERT(r->out_count == 0);
     if (r->clean != NULL)
         r->clean(r);
+    if (r->clean_poll != NULL)
+        r->clean_poll(r);
     json_decref(r->json);
     lv_buf_fini(&r->body);
     lv_buf_fini(&r->reply.headers);

@@ -64,10 +64,13 @@ struct lv_request {
     struct lv_who who;
     struct lv_buf body;
     struct lv_reply reply;
-    void *work;                           /* the handler's */
-    void (*go_on)(struct lv_request *r);  /* the handler's: there is room for more of the reply */
-    void (*clean)(struct lv_request *r);  /* the handler's: it ends; work goes */
-    const struct lv_rates_ranges *ranges; /* NULL: not asked for, or not read yet */
+    void *work;                                    /* the handler's */
+    void (*go_on)(struct lv_request *r);           /* the handler's: there is room for more of the reply */
+    void (*clean)(struct lv_request *r);           /* it ends: what `work` holds goes */
+    void *state;                                   /* the handler's, in the request's memory */
+    void *poll;                                    /* ask.c's; and when it ends: */
+    void (*clean_poll)(struct lv_request *r);
+    const struct lv_rates_ranges *ranges;          /* NULL: not asked for, or not read yet */
     struct lv_request_block *blocks;      /* private */
     struct lv_request *desk_next;         /* private */
     json_t *json;                         /* private */
@@ -86,6 +89,11 @@ bool lv_request_flag(const struct lv_request *r, const char *name);
 bool lv_request_number(const struct lv_request *r, const char *name, uint64_t max, uint64_t *out);
 /* The body as a JSON object, borrowed; an empty one, null and undefined count as {}. NULL: it was answered with 400. */
 json_t *lv_request_json(struct lv_request *r);
+/* The default exchange has a name in paths: amq.default. */
+static inline struct lv_bytes lv_path_exchange(struct lv_bytes segment)
+{
+    return lv_bytes_eq(segment, LV_BYTES_LIT("amq.default")) ? LV_BYTES_LIT("") : segment;
+}
 /* May he see this virtual host? */
 bool lv_request_sees(const struct lv_request *r, struct lv_bytes vhost);
 bool lv_who_is(const struct lv_request *r, unsigned tags);
