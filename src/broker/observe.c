@@ -117,6 +117,11 @@ static void describe_numbers(const struct lv_queue_stats *s, struct lv_queue_inf
         words[i] = load(&s->out[i]);
 }
 
+const struct lv_dest *lv_queue_dest(const struct lv_queue_entry *entry)
+{
+    return &entry->dest;
+}
+
 void lv_queue_describe(const struct lv_queue_entry *entry, struct lv_queue_info *out)
 {
     const struct lv_queue_stats *stats = atomic_load_explicit(&entry->stats, memory_order_acquire);

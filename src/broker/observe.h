@@ -80,6 +80,8 @@ struct lv_bytes lv_vhost_name(const struct lv_vhost *v);
 const struct lv_exchange *lv_observe_exchange(const struct lv_vhost *v, size_t *pos);
 const struct lv_queue_entry *lv_observe_queue(const struct lv_vhost *v, size_t *pos);
 const struct lv_queue_entry *lv_observe_queue_find(const struct lv_vhost *v, struct lv_bytes name);
+/* A queue as the end of a binding. */
+const struct lv_dest *lv_queue_dest(const struct lv_queue_entry *entry);
 const struct lv_exchange *lv_observe_exchange_find(const struct lv_vhost *v, struct lv_bytes name);
 /* Grows with every queue, exchange or binding made or gone in it: who remembers a list compares it. */
 uint64_t lv_vhost_version(const struct lv_vhost *v);

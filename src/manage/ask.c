@@ -12,7 +12,7 @@
 
 static void verb_clean(struct lv_request *r)
 {
-    lv_agent_fini(&((struct lv_verb *)r->work)->agent);
+    lv_agent_fini(&((struct lv_act *)r->work)->agent);
 }
 
 /* RabbitMQ's answer to a reply code of AMQP. */
@@ -39,7 +39,7 @@ static void reply_failure(struct lv_request *r, const struct lv_failure *f)
 
 static void verb_back(struct lv_errand *errand)
 {
-    struct lv_verb *v = (struct lv_verb *)errand;
+    struct lv_act *v = (struct lv_act *)errand;
     struct lv_request *r = v->r;
 
     if (!lv_request_back(r))
@@ -68,15 +68,15 @@ static bool borrow_name(struct lv_request *r, struct lv_agent *a)
     return false;
 }
 
-struct lv_verb *lv_verb_new(struct lv_request *r, enum lv_agent_verb verb,
-                            void (*done)(struct lv_request *r, struct lv_agent *agent))
+struct lv_act *lv_act_new(struct lv_request *r, enum lv_agent_verb verb,
+                          void (*done)(struct lv_request *r, struct lv_agent *agent))
 {
     for (unsigned i = 0; i < LV_REQUEST_ARGS_MAX; i++)
         if (r->args[i].len > LV_SHORTSTR_MAX) {
             lv_reply_bad_request(r, "a name is longer than %u bytes", LV_SHORTSTR_MAX);
             return NULL;
         }
-    struct lv_verb *v = lv_request_alloc(r, sizeof(*v));
+    struct lv_act *v = lv_request_alloc(r, sizeof(*v));
     if (v == NULL) {
         lv_reply_no_memory(r);
         return NULL;
@@ -98,7 +98,7 @@ struct lv_verb *lv_verb_new(struct lv_request *r, enum lv_agent_verb verb,
     return v;
 }
 
-void lv_verb_send(struct lv_verb *v)
+void lv_act_send(struct lv_act *v)
 {
     lv_request_out(v->r);
     lv_agent_send(v->r->room->broker, &v->agent);
@@ -299,7 +299,8 @@ bool lv_body_need_text(struct lv_request *r, const char *key, struct lv_bytes *o
 {
     if (json_is_string(json_object_get(r->json, key)))
         return lv_body_text(r, key, out);
-    return complain(r, key, json_object_get(r->json, key) == NULL ? "given: key missing" : "a string");
+    return complain(r, key,
+                    json_object_get(r->json, key) == NULL ? "given: key missing" : "a string");
 }
 
 bool lv_body_arguments(struct lv_request *r, struct lv_bytes *out)

@@ -12,15 +12,15 @@
 #include "manage/request.h"
 
 /* ---- a verb ---- */
-struct lv_verb {
+struct lv_act {
     struct lv_agent agent; /* first; user, vhost (of the path), done and desk are filled in */
     struct lv_request *r;
     void (*done)(struct lv_request *r, struct lv_agent *agent); /* it did not fail */
 };
 /* NULL: it was answered. */
-struct lv_verb *lv_verb_new(struct lv_request *r, enum lv_agent_verb verb,
-                            void (*done)(struct lv_request *r, struct lv_agent *agent));
-void lv_verb_send(struct lv_verb *verb);
+struct lv_act *lv_act_new(struct lv_request *r, enum lv_agent_verb verb,
+                          void (*done)(struct lv_request *r, struct lv_agent *agent));
+void lv_act_send(struct lv_act *verb);
 /* 201 for what is new, else 204: `done` of a declare. */
 void lv_reply_declared(struct lv_request *r, struct lv_agent *agent);
 /* 204. */

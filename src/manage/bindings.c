@@ -25,9 +25,9 @@ struct walk {
     struct lv_request *r;
     void (*done)(struct lv_request *r, struct walk *w);
     struct lv_bytes *vhosts;
-    size_t vhost_count, at; /* at: the one being walked */
-    size_t pos;             /* in its bindings */
-    size_t queue_pos;       /* in its queues: their implicit bindings */
+    size_t vhost_count, at;              /* at: the one being walked */
+    size_t pos;                          /* in its bindings */
+    size_t queue_pos;                    /* in its queues: their implicit bindings */
     struct lv_bytes source, destination; /* ptr NULL: any */
     bool to_exchange;                    /* the destination is one */
     bool has_destination_kind;           /* only bindings to such a thing */
@@ -207,8 +207,7 @@ static enum lv_errand_step walk_run(struct lv_shard *shard, struct lv_errand *er
 
     if (w->at == w->vhost_count || w->is_short)
         return LV_ERRAND_DONE;
-    const struct lv_vhost *v =
-        lv_observe_vhost_find(lv_shard_broker(shard), w->vhosts[w->at]);
+    const struct lv_vhost *v = lv_observe_vhost_find(lv_shard_broker(shard), w->vhosts[w->at]);
     if (v == NULL || walk_on(w, v)) {
         w->at++;
         w->pos = w->queue_pos = 0;
@@ -232,7 +231,8 @@ static void walk_back(struct lv_errand *errand)
 }
 
 /* Of the virtual host of the path, or of all that he sees. NULL: it was answered. */
-static struct walk *walk_new(struct lv_request *r, void (*done)(struct lv_request *r, struct walk *w))
+static struct walk *walk_new(struct lv_request *r,
+                             void (*done)(struct lv_request *r, struct walk *w))
 {
     struct walk *w = lv_request_alloc(r, sizeof(*w));
     const struct lv_vhost *v;
@@ -380,8 +380,8 @@ static const struct binding *find_one(const struct lv_request *r, const struct w
             (b->info.arguments.len == 0 && lv_bytes_eq(b->properties_key, lv_buf_view(&quoted))) ||
             (b->info.arguments.len != 0 && wanted.len > 9 && b->properties_key.len > 9 &&
              lv_bytes_eq(b->info.key, lv_bytes(wanted.ptr, wanted.len - 9)) &&
-             memcmp(b->properties_key.ptr + b->properties_key.len - 9,
-                    wanted.ptr + wanted.len - 9, 9) == 0))
+             memcmp(b->properties_key.ptr + b->properties_key.len - 9, wanted.ptr + wanted.len - 9,
+                    9) == 0))
             found = b;
     lv_buf_fini(&quoted);
     return found;
@@ -405,13 +405,13 @@ void lv_api_binding(struct lv_request *r)
 static void unbind(struct lv_request *r, struct walk *w)
 {
     const struct binding *b = find_one(r, w);
-    struct lv_verb *verb;
+    struct lv_act *verb;
 
     if (b == NULL) {
         lv_reply_not_found(r);
         return;
     }
-    verb = lv_verb_new(r, LV_AGENT_UNBIND, lv_reply_done);
+    verb = lv_act_new(r, LV_AGENT_UNBIND, lv_reply_done);
     if (verb == NULL)
         return;
     verb->agent.name = b->info.source;
@@ -419,7 +419,7 @@ static void unbind(struct lv_request *r, struct walk *w)
     verb->agent.to_exchange = b->info.to_exchange;
     verb->agent.key = b->info.key;
     verb->agent.arguments = b->info.arguments;
-    lv_verb_send(verb);
+    lv_act_send(verb);
 }
 
 void lv_api_binding_delete(struct lv_request *r)
@@ -446,7 +446,7 @@ static void bound(struct lv_request *r, struct lv_agent *a)
 void lv_api_bind(struct lv_request *r)
 {
     struct lv_bytes key = LV_BYTES_LIT(""), arguments;
-    struct lv_verb *verb;
+    struct lv_act *verb;
 
     if (lv_request_json(r) == NULL || !lv_body_text(r, "routing_key", &key) ||
         !lv_body_arguments(r, &arguments))
@@ -455,7 +455,7 @@ void lv_api_bind(struct lv_request *r)
         lv_reply_bad_request(r, "routing_key is longer than 255 bytes");
         return;
     }
-    verb = lv_verb_new(r, LV_AGENT_BIND, bound);
+    verb = lv_act_new(r, LV_AGENT_BIND, bound);
     if (verb == NULL)
         return;
     verb->agent.name = lv_path_exchange(r->args[0]);
@@ -463,5 +463,5 @@ void lv_api_bind(struct lv_request *r)
     verb->agent.other = verb->agent.to_exchange ? lv_path_exchange(r->args[1]) : r->args[1];
     verb->agent.key = key;
     verb->agent.arguments = arguments;
-    lv_verb_send(verb);
+    lv_act_send(verb);
 }

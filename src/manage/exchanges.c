@@ -43,6 +43,12 @@ static bool describe(struct lv_request *r, const struct lv_listing_item *item, s
         lv_json_bytes(j, "policy", match.policy->name);
     lv_json_str(j, "user_who_performed_action", "rmq-internal");
     put_traffic(r, j, item->vhost, x);
+    if (r->state == item) {
+        lv_json_open_array(j, "incoming");
+        lv_json_close(j);
+        lv_json_open_array(j, "outgoing");
+        lv_json_close(j);
+    }
     lv_json_close(j);
     return true;
 }
@@ -68,12 +74,12 @@ void lv_api_exchanges(struct lv_request *r)
     lv_listing_reply(list);
 }
 
-
 void lv_api_exchange(struct lv_request *r)
 {
-    lv_reply_one(r, &kind,
-                 &(struct lv_listing_item){ .vhost = r->vhost,
-                                            .name = lv_path_exchange(r->args[0]) });
+    struct lv_listing_item item = { .vhost = r->vhost, .name = lv_path_exchange(r->args[0]) };
+
+    r->state = &item; /* one by itself tells more */
+    lv_reply_one(r, &kind, &item);
 }
 
 /* ---- changes ---- */
@@ -82,7 +88,7 @@ void lv_api_exchange_put(struct lv_request *r)
 {
     struct lv_agent a = { 0 };
     struct lv_bytes type;
-    struct lv_verb *verb;
+    struct lv_act *verb;
 
     if (lv_request_json(r) == NULL || !lv_body_need_text(r, "type", &type) ||
         !lv_body_bool(r, "durable", &a.durable) || !lv_body_bool(r, "internal", &a.internal) ||
@@ -93,7 +99,7 @@ void lv_api_exchange_put(struct lv_request *r)
         lv_reply_bad_request(r, "unknown exchange type '%.*s'", LV_BYTES_FMT(type));
         return;
     }
-    verb = lv_verb_new(r, LV_AGENT_EXCHANGE_DECLARE, lv_reply_declared);
+    verb = lv_act_new(r, LV_AGENT_EXCHANGE_DECLARE, lv_reply_declared);
     if (verb == NULL)
         return;
     verb->agent.name = lv_path_exchange(r->args[0]);
@@ -102,16 +108,16 @@ void lv_api_exchange_put(struct lv_request *r)
     verb->agent.internal = a.internal;
     verb->agent.auto_delete = a.auto_delete;
     verb->agent.arguments = a.arguments;
-    lv_verb_send(verb);
+    lv_act_send(verb);
 }
 
 void lv_api_exchange_delete(struct lv_request *r)
 {
-    struct lv_verb *verb = lv_verb_new(r, LV_AGENT_EXCHANGE_DELETE, lv_reply_done);
+    struct lv_act *verb = lv_act_new(r, LV_AGENT_EXCHANGE_DELETE, lv_reply_done);
 
     if (verb == NULL)
         return;
     verb->agent.name = lv_path_exchange(r->args[0]);
     verb->agent.if_unused = lv_request_flag(r, "if-unused");
-    lv_verb_send(verb);
+    lv_act_send(verb);
 }

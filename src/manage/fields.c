@@ -188,3 +188,14 @@ enum lv_err lv_fields_from_json(const json_t *object, struct lv_buf *out)
     }
     return err == LV_OK && out->is_short ? LV_ENOMEM : err;
 }
+
+static int dump_piece(const char *text, size_t bytes, void *out)
+{
+    lv_buf_add(out, text, bytes);
+    return ((const struct lv_buf *)out)->is_short ? -1 : 0;
+}
+
+bool lv_json_dump(const json_t *json, struct lv_buf *out)
+{
+    return json_dump_callback(json, dump_piece, out, JSON_COMPACT | JSON_ENCODE_ANY) == 0;
+}

@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "broker/access.h"
 #include "manage/manage_priv.h"
+#include "manage/router.h"
+#include "manage/shapes.h"
 #include "os/log.h"
 #include "os/os.h"
 #include "security/base64.h"
@@ -114,6 +116,28 @@ void lv_http_logins_drop(struct lv_manage *m)
     }
 }
 
+/* ---- a login by a form: whoever passes is told how to log in from now on ---- */
+
+static void reply_token(struct lv_request *r)
+{
+    const struct lv_user_record *user =
+        lv_access_user(lv_broker_access(r->room->broker), r->who.name);
+    struct lv_json *j = lv_reply_json(r, 200);
+
+    lv_json_open(j, NULL);
+    lv_json_open(j, "token");
+    lv_json_str(j, "type", "basic");
+    lv_json_bytes(j, "value", *(const struct lv_bytes *)r->state);
+    lv_json_close(j);
+    lv_json_open(j, "user");
+    lv_json_bytes(j, "name", r->who.name);
+    if (user != NULL)
+        lv_json_tags(j, "tags", &user->tags);
+    lv_json_close(j);
+    lv_json_close(j);
+    lv_reply_end(r);
+}
+
 /* ---- how it went ---- */
 
 static unsigned tags_of(const struct lv_tags *tags)
@@ -149,7 +173,12 @@ static void admit(struct lv_request *r, const struct lv_login_job *l)
         return;
     }
     r->who = (struct lv_who){ name, l->job.credential, tags_of(&user->tags), false };
-    lv_route_authorize(r);
+    if (r->state == NULL)
+        lv_route_authorize(r);
+    else if (r->who.tags == 0)
+        lv_reply_refused(r, "Not management user");
+    else
+        reply_token(r);
 }
 
 static void refuse(struct lv_request *r, const struct lv_login_job *l)
@@ -207,6 +236,21 @@ static bool read_basic(struct lv_bytes header, struct lv_login_job *l)
     return true;
 }
 
+static struct lv_login_job *job_new(struct lv_request *r)
+{
+    struct lv_login_job *l = lv_mem_zalloc(sizeof(*l), LV_TAG_MANAGE);
+
+    if (l == NULL) {
+        lv_reply_no_memory(r);
+        return NULL;
+    }
+    lv_list_init(&l->waiting);
+    l->job.done = verified;
+    l->room = r->room;
+    l->request = r;
+    return l;
+}
+
 void lv_http_login_begin(struct lv_request *r)
 {
     struct lv_bytes header = lv_http_header(&r->head, "authorization");
@@ -216,20 +260,82 @@ void lv_http_login_begin(struct lv_request *r)
         lv_route_authorize(r);
         return;
     }
-    struct lv_login_job *l = lv_mem_zalloc(sizeof(*l), LV_TAG_MANAGE);
-    if (l == NULL) {
-        lv_reply_no_memory(r);
+    struct lv_login_job *l = job_new(r);
+    if (l == NULL)
         return;
-    }
     if (!read_basic(header, l)) {
         job_free(l);
         ask_for_login(r, "Not_Authorized");
         return;
     }
-    lv_list_init(&l->waiting);
-    l->job.done = verified;
-    l->room = r->room;
-    l->request = r;
     lv_request_out(r);
     submit(l);
+}
+
+/* Base64 of user, ':', password: what Basic wants. */
+static struct lv_bytes *token_of(struct lv_request *r, const struct lv_login_job *l)
+{
+    size_t len = l->user_len + 1 + l->password_len;
+    struct lv_bytes *token = lv_request_alloc(r, sizeof(*token));
+    uint8_t *text = lv_request_alloc(r, LV_BASE64_TEXT_BYTES(len));
+    struct lv_wr w = lv_wr(text, LV_BASE64_TEXT_BYTES(len));
+
+    if (token == NULL || text == NULL)
+        return NULL;
+    lv_base64_encode(&w, lv_bytes(l->text, len));
+    *token = lv_bytes(text, w.used);
+    return token;
+}
+
+void lv_api_login(struct lv_request *r)
+{
+    uint8_t *block = lv_request_alloc(r, r->body.len + 1);
+    struct lv_login_job *l = job_new(r);
+    struct lv_url form;
+
+    if (l == NULL)
+        return;
+    if (block == NULL || lv_url_parse_form(lv_buf_view(&r->body), block, &form) != LV_OK) {
+        job_free(l);
+        lv_reply_bad_request(r, "Expected username and password");
+        return;
+    }
+    struct lv_bytes user = lv_url_param(&form, "username"),
+                    password = lv_url_param(&form, "password");
+    if (user.ptr == NULL || password.ptr == NULL || user.len > LV_SHORTSTR_MAX ||
+        password.len > LV_PASSWORD_BYTES_MAX) {
+        job_free(l);
+        lv_reply_bad_request(r, "Expected username and password");
+        return;
+    }
+    l->user_len = user.len;
+    l->password_len = password.len;
+    struct lv_wr w = lv_wr(l->text, sizeof(l->text));
+    lv_wr_bytes(&w, user.ptr, user.len);
+    lv_wr_u8(&w, ':');
+    lv_wr_bytes(&w, password.ptr, password.len);
+    r->state = token_of(r, l);
+    if (r->state == NULL) {
+        job_free(l);
+        lv_reply_no_memory(r);
+        return;
+    }
+    lv_request_out(r);
+    submit(l);
+}
+
+void lv_api_logout(struct lv_request *r)
+{
+    lv_reply_empty(r, 204);
+}
+
+/* How pages are to log in: not by OAuth 2. */
+void lv_api_auth(struct lv_request *r)
+{
+    struct lv_json *j = lv_reply_json(r, 200);
+
+    lv_json_open(j, NULL);
+    lv_json_bool(j, "oauth_enabled", false);
+    lv_json_close(j);
+    lv_reply_end(r);
 }

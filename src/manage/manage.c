@@ -214,7 +214,9 @@ enum lv_err lv_manage_new(const struct lv_manage_config *config, struct lv_manag
     lv_list_init(&m->waiting);
     name_node(m);
     lv_gate_init(&m->started);
-    enum lv_err err = lv_loops_new(&loops, &m->loops);
+    enum lv_err err = lv_worker_start(&m->worker, "manage-worker");
+    if (err == LV_OK)
+        err = lv_loops_new(&loops, &m->loops);
     if (err != LV_OK) {
         lv_manage_free(m);
         return err;
@@ -261,11 +263,14 @@ bool lv_manage_address(const struct lv_manage *m, enum lv_door_kind kind, unsign
 
 void lv_manage_stop(struct lv_manage *m)
 {
-    if (m == NULL || !atomic_load(&m->is_up))
+    if (m == NULL)
         return;
-    lv_loops_stop(m->loops);
-    lv_thread_join(&m->thread);
-    atomic_store(&m->is_up, false);
+    if (atomic_load(&m->is_up)) {
+        lv_loops_stop(m->loops);
+        lv_thread_join(&m->thread);
+        atomic_store(&m->is_up, false);
+    }
+    lv_worker_stop(&m->worker);
 }
 
 void lv_manage_free(struct lv_manage *m)

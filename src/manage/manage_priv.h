@@ -9,6 +9,7 @@
 #include "manage/manage.h"
 #include "manage/request.h"
 #include "os/thread.h"
+#include "store/worker.h"
 
 #define LV_HTTP_CLIENTS_MAX 1024u      /* connections; more are closed at once */
 #define LV_HTTP_PIECE_BYTES 65536u     /* of a long reply, at a time */
@@ -57,7 +58,9 @@ struct lv_manage {
     uint32_t away; /* requests whose client has left, and that are still out */
     _Atomic(struct lv_login_job *) logins; /* compared, newest first; pushed by the verifier's thread */
     struct lv_link waiting;                /* logins that may not be tried yet */
-    uint64_t logins_ok, logins_failed;
+    uint64_t logins_ok, logins_failed;     /* since somebody cleared them */
+    uint64_t amqp_ok_before, amqp_failed_before; /* of the broker's counters, likewise */
+    struct lv_worker worker;                     /* hashes passwords */
     struct lv_rates *rates;
 };
 

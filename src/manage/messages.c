@@ -15,7 +15,7 @@
 
 #define KEYS_MAX 64u                       /* CC and BCC */
 #define PROPS_BYTES_MAX (14u * 256u + 16u) /* of all but the headers */
-#define TTL_MS_MAX UINT64_C(315360000000) /* ten years, as RabbitMQ has it */
+#define TTL_MS_MAX UINT64_C(315360000000)  /* ten years, as RabbitMQ has it */
 
 /* ---- properties from JSON ---- */
 
@@ -104,7 +104,7 @@ static bool read_props(struct lv_request *r, struct lv_amqp_props *p)
         lv_reply_bad_request(r, "properties should be an object");
         return false;
     }
-#define X(type, field, FLAG, bit)             \
+#define X(type, field, FLAG, bit)            \
     if (read_##type(&in, #field, &p->field)) \
         p->flags |= LV_AMQP_PROP_##FLAG;
     LV_AMQP_PROPS(X)
@@ -221,7 +221,7 @@ void lv_api_publish(struct lv_request *r)
 {
     struct lv_bytes key, body;
     struct lv_amqp_props props;
-    struct lv_verb *verb;
+    struct lv_act *verb;
 
     if (lv_request_json(r) == NULL || !lv_body_need_text(r, "routing_key", &key) ||
         !read_payload(r, &body) || !read_props(r, &props))
@@ -230,13 +230,13 @@ void lv_api_publish(struct lv_request *r)
         lv_reply_bad_request(r, "routing_key is longer than 255 bytes");
         return;
     }
-    verb = lv_verb_new(r, LV_AGENT_PUBLISH, published);
+    verb = lv_act_new(r, LV_AGENT_PUBLISH, published);
     if (verb == NULL || !set_props(r, &verb->agent, &props))
         return;
     verb->agent.name = lv_path_exchange(r->args[0]);
     verb->agent.key = key;
     verb->agent.body = body;
-    lv_verb_send(verb);
+    lv_act_send(verb);
 }
 
 /* ---- a message as JSON ---- */
@@ -264,7 +264,7 @@ static void put_props(struct lv_json *j, struct lv_bytes raw)
 
     lv_json_open(j, "properties");
     if (lv_amqp_decode_props(raw, &p) == LV_OK) {
-#define X(type, field, FLAG, bit)               \
+#define X(type, field, FLAG, bit)             \
     if ((p.flags & LV_AMQP_PROP_##FLAG) != 0) \
         put_##type(j, #field, p.field);
         LV_AMQP_PROPS(X)
@@ -333,7 +333,7 @@ struct get {
 /* As many as the client takes. */
 static void write_on(struct lv_request *r)
 {
-    struct lv_agent *a = &((struct lv_verb *)r->work)->agent;
+    struct lv_agent *a = &((struct lv_act *)r->work)->agent;
     struct lv_json *j = &r->reply.json;
     struct get *get = r->state;
 
@@ -388,7 +388,7 @@ void lv_api_get(struct lv_request *r)
     struct get *get = lv_request_alloc(r, sizeof(*get));
     enum lv_agent_ack mode;
     int64_t count = -1;
-    struct lv_verb *verb;
+    struct lv_act *verb;
 
     if (get == NULL) {
         lv_reply_no_memory(r);
@@ -402,11 +402,11 @@ void lv_api_get(struct lv_request *r)
         return;
     }
     r->state = get;
-    verb = lv_verb_new(r, LV_AGENT_GET, got);
+    verb = lv_act_new(r, LV_AGENT_GET, got);
     if (verb == NULL)
         return;
     verb->agent.name = r->args[0];
     verb->agent.count = (uint32_t)LV_MIN(count, (int64_t)LV_AGENT_GET_MAX);
     verb->agent.ack_mode = mode;
-    lv_verb_send(verb);
+    lv_act_send(verb);
 }

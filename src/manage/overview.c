@@ -1,11 +1,7 @@
 /* What the whole node is doing. */
-#include <openssl/opensslv.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "broker/access.h"
 #include "manage/manage_priv.h"
+#include "manage/node.h"
 #include "manage/router.h"
 #include "manage/shapes.h"
 
@@ -33,19 +29,6 @@ void lv_api_whoami(struct lv_request *r)
     lv_reply_end(r);
 }
 
-void lv_json_exchange_types(struct lv_json *j)
-{
-    lv_json_open_array(j, "exchange_types");
-    for (int i = 0; i < LV_EXCHANGE_TYPE_COUNT; i++) {
-        lv_json_open(j, NULL);
-        lv_json_str(j, "name", lv_exchange_type_name((enum lv_exchange_type)i));
-        lv_json_str(j, "description", "AMQP 0-9-1 exchange");
-        lv_json_bool(j, "enabled", true);
-        lv_json_close(j);
-    }
-    lv_json_close(j);
-}
-
 /* ---- sums ---- */
 
 static void put_messages(struct lv_json *j, const struct lv_counters *c, const struct lv_series *s,
@@ -70,18 +53,6 @@ static void put_messages(struct lv_json *j, const struct lv_counters *c, const s
     lv_json_close(j);
 }
 
-void lv_json_churn(struct lv_json *j, const struct lv_counters *c, const struct lv_series *s,
-                   const struct lv_rates_ranges *ranges)
-{
-    lv_rates_put(j, s, LV_RATE_connection_created, c->connections_opened, ranges);
-    lv_rates_put(j, s, LV_RATE_connection_closed, c->connections_closed, ranges);
-    lv_rates_put(j, s, LV_RATE_channel_created, c->channels_opened, ranges);
-    lv_rates_put(j, s, LV_RATE_channel_closed, c->channels_closed, ranges);
-    lv_rates_put(j, s, LV_RATE_queue_declared, c->queues_declared, ranges);
-    lv_rates_put(j, s, LV_RATE_queue_created, c->queues_created, ranges);
-    lv_rates_put(j, s, LV_RATE_queue_deleted, c->queues_deleted, ranges);
-}
-
 static void put_objects(struct lv_json *j, const struct lv_vhost_sum *sum,
                         const struct lv_counters *c)
 {
@@ -91,63 +62,6 @@ static void put_objects(struct lv_json *j, const struct lv_vhost_sum *sum,
     lv_json_u64(j, "consumers", sum->consumers);
     lv_json_u64(j, "exchanges", sum->exchanges);
     lv_json_u64(j, "queues", sum->queues);
-    lv_json_close(j);
-}
-
-/* ---- where it listens ---- */
-
-static void put_listener(struct lv_json *j, const struct lv_manage *m, const char *protocol,
-                         const char *address)
-{
-    const char *colon = strrchr(address, ':');
-    size_t host = colon != NULL ? (size_t)(colon - address) : strlen(address);
-    bool is_bracketed = address[0] == '[' && host > 2;
-
-    lv_json_open(j, NULL);
-    lv_json_str(j, "node", m->node);
-    lv_json_str(j, "protocol", protocol);
-    lv_json_bytes(j, "ip_address",
-                  lv_bytes(address + (is_bracketed ? 1 : 0), host - (is_bracketed ? 2 : 0)));
-    lv_json_u64(j, "port", colon != NULL ? strtoul(colon + 1, NULL, 10) : 0);
-    lv_json_open(j, "socket_opts");
-    lv_json_close(j);
-    lv_json_bool(j, "tls", strstr(protocol, "ssl") != NULL || strcmp(protocol, "https") == 0);
-    lv_json_close(j);
-}
-
-void lv_json_listeners(struct lv_json *j, const struct lv_manage *m)
-{
-    lv_json_open_array(j, "listeners");
-    for (unsigned i = 0; i < m->shown_count; i++)
-        if (strncmp(m->shown[i].address, "unix:", 5) != 0)
-            put_listener(j, m, m->shown[i].protocol, m->shown[i].address);
-    for (unsigned i = 0; i < m->door_count; i++)
-        if (m->doors[i].kind != LV_DOOR_SOCKET)
-            put_listener(j, m, m->doors[i].kind == LV_DOOR_HTTPS ? "https" : "http",
-                         m->doors[i].address);
-    lv_json_close(j);
-}
-
-void lv_json_contexts(struct lv_json *j, const struct lv_manage *m)
-{
-    lv_json_open_array(j, "contexts");
-    for (unsigned i = 0; i < m->door_count; i++) {
-        const char *colon = strrchr(m->doors[i].address, ':');
-        if (m->doors[i].kind == LV_DOOR_SOCKET || colon == NULL)
-            continue;
-        lv_json_open(j, NULL);
-        lv_json_open_array(j, "ssl_opts");
-        lv_json_close(j);
-        lv_json_str(j, "node", m->node);
-        lv_json_str(j, "description", "Leveret management");
-        lv_json_str(j, "path",
-                    m->settings->management_path_prefix[0] != '\0'
-                        ? m->settings->management_path_prefix
-                        : "/");
-        lv_json_str(j, "protocol", m->doors[i].kind == LV_DOOR_HTTPS ? "https" : "http");
-        lv_json_str(j, "port", colon + 1);
-        lv_json_close(j);
-    }
     lv_json_close(j);
 }
 
@@ -161,23 +75,10 @@ static void put_tags(struct lv_json *j, const char *key, const char *items)
     lv_json_close(j);
 }
 
-/* ---- versions ---- */
-
-void lv_json_versions(struct lv_json *j, const struct lv_manage *m)
-{
-    lv_json_str(j, "rabbitmq_version", m->settings->product_version);
-    lv_json_str(j, "product_name", "Leveret");
-    lv_json_str(j, "product_version", LV_VERSION);
-    lv_json_str(j, "erlang_version", "27.0"); /* a number that tools compare; there is no Erlang */
-    lv_json_str(j, "erlang_full_version", "Leveret " LV_VERSION " (C)");
-    lv_json_str(j, "crypto_lib_version", OPENSSL_VERSION_TEXT);
-}
-
 void lv_api_overview(struct lv_request *r)
 {
     const struct lv_manage *m = r->room;
     const struct lv_settings *s = m->settings;
-    const char *cluster_name = s->cluster_name;
     struct lv_rates_ranges ranges;
     struct lv_vhost_sum sum = { 0 };
     struct lv_counters c;
@@ -200,7 +101,7 @@ void lv_api_overview(struct lv_request *r)
     lv_json_raw(j, "sample_retention_policies", LV_BYTES_LIT(RETENTION));
     lv_json_exchange_types(j);
     lv_json_versions(j, m);
-    lv_json_str(j, "cluster_name", cluster_name[0] != '\0' ? cluster_name : m->node);
+    lv_json_bytes(j, "cluster_name", lv_cluster_name(m));
     put_tags(j, "cluster_tags", s->cluster_tags);
     put_tags(j, "node_tags", s->node_tags);
     lv_json_bool(j, "disable_stats", s->management_disable_stats);

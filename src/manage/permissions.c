@@ -41,8 +41,7 @@ static bool is_user_there(struct lv_request *r, struct lv_bytes user)
 void lv_api_permissions(struct lv_request *r)
 {
     const struct lv_access *access = lv_broker_access(r->room->broker);
-    struct lv_listing *list =
-        is_user_there(r, r->args[0]) ? lv_listing_new(r, &kind) : NULL;
+    struct lv_listing *list = is_user_there(r, r->args[0]) ? lv_listing_new(r, &kind) : NULL;
     const struct lv_permission_record *p;
     size_t pos = 0;
 
@@ -124,9 +123,10 @@ static bool describe_topic(struct lv_request *r, const struct lv_listing_item *i
                            struct lv_json *j)
 {
     const struct lv_topic_permission_record *key = item->object,
-                                            *p = lv_access_topic_permission(
-                                                lv_broker_access(r->room->broker), key->user,
-                                                key->vhost, key->exchange);
+                                            *p = lv_access_topic_permission(lv_broker_access(
+                                                                                r->room->broker),
+                                                                            key->user, key->vhost,
+                                                                            key->exchange);
 
     if (p == NULL)
         return false;
@@ -171,8 +171,7 @@ static bool is_wanted(const struct lv_request *r, const struct lv_topic_permissi
 void lv_api_topic_permissions(struct lv_request *r)
 {
     const struct lv_access *access = lv_broker_access(r->room->broker);
-    struct lv_listing *list =
-        is_user_there(r, r->args[0]) ? lv_listing_new(r, &topic_kind) : NULL;
+    struct lv_listing *list = is_user_there(r, r->args[0]) ? lv_listing_new(r, &topic_kind) : NULL;
     const struct lv_topic_permission_record *p;
     size_t pos = 0;
 

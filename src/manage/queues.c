@@ -1,4 +1,7 @@
+#include <string.h>
+
 #include "manage/ask.h"
+#include "manage/connections.h"
 #include "manage/fields.h"
 #include "manage/listing.h"
 #include "manage/manage_priv.h"
@@ -47,44 +50,45 @@ static void put_contents(struct lv_request *r, struct lv_json *j, const struct l
     lv_json_message_stats(j, q->published, &q->out, series, ranges);
 }
 
-static bool describe(struct lv_request *r, const struct lv_listing_item *item, struct lv_json *j)
+static bool find(const struct lv_request *r, struct lv_bytes vhost, struct lv_bytes name,
+                 struct lv_queue_info *out)
 {
-    const struct lv_vhost *v = lv_observe_vhost_find(r->room->broker, item->vhost);
-    const struct lv_queue_entry *entry = v != NULL ? lv_observe_queue_find(v, item->name) : NULL;
-    struct lv_queue_info q;
+    const struct lv_vhost *v = lv_observe_vhost_find(r->room->broker, vhost);
+    const struct lv_queue_entry *entry = v != NULL ? lv_observe_queue_find(v, name) : NULL;
 
-    if (entry == NULL)
-        return false;
-    lv_queue_describe(entry, &q);
-    lv_json_open(j, NULL);
-    put_names(r, j, &q);
-    put_policies(r, j, &q);
-    put_contents(r, j, &q);
+    if (entry != NULL)
+        lv_queue_describe(entry, out);
+    return entry != NULL;
+}
+
+static void put(struct lv_request *r, struct lv_json *j, const struct lv_queue_info *q)
+{
+    put_names(r, j, q);
+    put_policies(r, j, q);
+    put_contents(r, j, q);
     lv_json_null(j, "exclusive_consumer_tag");
     lv_json_null(j, "single_active_consumer_tag");
     lv_json_null(j, "head_message_timestamp");
     lv_json_u64(j, "storage_version", 2);
+}
+
+static bool describe(struct lv_request *r, const struct lv_listing_item *item, struct lv_json *j)
+{
+    struct lv_queue_info q;
+
+    if (!find(r, item->vhost, item->name, &q))
+        return false;
+    lv_json_open(j, NULL);
+    put(r, j, &q);
     lv_json_close(j);
     return true;
 }
 
 static const struct lv_listing_kind kind = { .describe = describe };
 
-/* False: it was answered. */
-static bool read_ranges(struct lv_request *r)
-{
-    struct lv_rates_ranges *ranges = lv_request_alloc(r, sizeof(*ranges));
-
-    if (ranges == NULL)
-        lv_reply_no_memory(r);
-    else
-        r->ranges = ranges;
-    return ranges != NULL && lv_rates_ranges(r, ranges);
-}
-
 void lv_api_queues(struct lv_request *r)
 {
-    struct lv_listing *list = read_ranges(r) ? lv_listing_new(r, &kind) : NULL;
+    struct lv_listing *list = lv_request_ranges(r) ? lv_listing_new(r, &kind) : NULL;
     const struct lv_queue_entry *entry;
     const struct lv_vhost *v;
     struct lv_queue_info q;
@@ -104,52 +108,121 @@ void lv_api_queues(struct lv_request *r)
     lv_listing_reply(list);
 }
 
+/* ---- one, with its consumers ---- */
+
+static void put_exclusive_owner(struct lv_json *j, const struct lv_census *census, uint64_t owner)
+{
+    const struct lv_connection_info *c = census->connections;
+
+    while (c != NULL && c->id != owner)
+        c = c->next;
+    if (c == NULL)
+        return;
+    lv_json_open(j, "owner_pid_details");
+    lv_json_bytes(j, "name", c->name);
+    lv_json_bytes(j, "peer_host", c->peer_host);
+    lv_json_u64(j, "peer_port", c->peer_port);
+    lv_json_close(j);
+}
+
+static void put_nothing(struct lv_json *j, const char *key)
+{
+    lv_json_open_array(j, key);
+    lv_json_close(j);
+}
+
+/* `census` NULL: nobody consumes. */
+static void reply_details(struct lv_request *r, struct lv_census *census)
+{
+    static const struct lv_census nobody;
+    struct lv_queue_info q;
+    struct lv_json *j;
+
+    if (census == NULL)
+        census = (struct lv_census *)(uintptr_t)&nobody;
+    if (!find(r, r->vhost, r->args[0], &q)) {
+        lv_reply_not_found(r);
+        return;
+    }
+    j = lv_reply_json(r, 200);
+    lv_reply_select(r);
+    lv_json_open(j, NULL);
+    put(r, j, &q);
+    lv_json_consumers_of(r, j, census, q.name);
+    if (q.owner != 0)
+        put_exclusive_owner(j, census, q.owner);
+    put_nothing(j, "incoming");
+    put_nothing(j, "deliveries");
+    lv_json_close(j);
+    lv_reply_end(r);
+}
+
+/* Nobody is asked who cannot say anything: tools that scale by queues ask often. */
+static bool wants_census(const struct lv_request *r, const struct lv_queue_info *q)
+{
+    struct lv_bytes columns = lv_url_param(&r->url, "columns");
+
+    return (q->consumers != 0 || q->owner != 0) && !lv_request_flag(r, "disable_stats") &&
+           (columns.len == 0 || memmem(columns.ptr, columns.len, "consumer_details", 16) != NULL ||
+            memmem(columns.ptr, columns.len, "owner_pid_details", 17) != NULL);
+}
+
 void lv_api_queue(struct lv_request *r)
 {
-    if (read_ranges(r))
-        lv_reply_one(r, &kind, &(struct lv_listing_item){ .vhost = r->vhost, .name = r->args[0] });
+    struct lv_queue_info q;
+    struct lv_poll *poll;
+
+    if (!lv_request_ranges(r))
+        return;
+    if (!find(r, r->vhost, r->args[0], &q) || !wants_census(r, &q)) {
+        reply_details(r, NULL);
+        return;
+    }
+    poll = lv_poll_new(r, LV_CENSUS_CONSUMERS, reply_details);
+    if (poll != NULL)
+        lv_poll_send(poll);
 }
 
 /* ---- changes ---- */
 
 void lv_api_queue_put(struct lv_request *r)
 {
-    struct lv_verb *verb;
+    struct lv_act *verb;
     struct lv_agent a = { .name = r->args[0] };
 
     if (lv_request_json(r) == NULL || !lv_body_bool(r, "durable", &a.durable) ||
         !lv_body_bool(r, "auto_delete", &a.auto_delete) || !lv_body_arguments(r, &a.arguments))
         return;
-    verb = lv_verb_new(r, LV_AGENT_QUEUE_DECLARE, lv_reply_declared);
+    verb = lv_act_new(r, LV_AGENT_QUEUE_DECLARE, lv_reply_declared);
     if (verb == NULL)
         return;
     verb->agent.name = a.name;
     verb->agent.durable = a.durable;
     verb->agent.auto_delete = a.auto_delete;
     verb->agent.arguments = a.arguments;
-    lv_verb_send(verb);
+    lv_act_send(verb);
 }
 
 void lv_api_queue_delete(struct lv_request *r)
 {
-    struct lv_verb *verb = lv_verb_new(r, LV_AGENT_QUEUE_DELETE, lv_reply_done);
+    struct lv_act *verb = lv_act_new(r, LV_AGENT_QUEUE_DELETE, lv_reply_done);
 
     if (verb == NULL)
         return;
     verb->agent.name = r->args[0];
     verb->agent.if_unused = lv_request_flag(r, "if-unused");
     verb->agent.if_empty = lv_request_flag(r, "if-empty");
-    lv_verb_send(verb);
+    lv_act_send(verb);
 }
 
 void lv_api_queue_purge(struct lv_request *r)
 {
-    struct lv_verb *verb = lv_verb_new(r, LV_AGENT_QUEUE_PURGE, lv_reply_done);
+    struct lv_act *verb = lv_act_new(r, LV_AGENT_QUEUE_PURGE, lv_reply_done);
 
     if (verb == NULL)
         return;
     verb->agent.name = r->args[0];
-    lv_verb_send(verb);
+    lv_act_send(verb);
 }
 
 /* RabbitMQ knows none any more. */

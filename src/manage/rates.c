@@ -36,6 +36,17 @@ bool lv_rates_ranges(struct lv_request *r, struct lv_rates_ranges *out)
     return true;
 }
 
+bool lv_request_ranges(struct lv_request *r)
+{
+    struct lv_rates_ranges *ranges = lv_request_alloc(r, sizeof(*ranges));
+
+    r->ranges = ranges;
+    if (ranges != NULL)
+        return lv_rates_ranges(r, ranges);
+    lv_reply_no_memory(r);
+    return false;
+}
+
 enum lv_err lv_rates_start(struct lv_manage *m, struct lv_rates **out)
 {
     (void)m;

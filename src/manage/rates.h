@@ -77,6 +77,8 @@ struct lv_rates_ranges {
 };
 /* From the query. False: it was answered with 400 (invalid_range_parameters). */
 bool lv_rates_ranges(struct lv_request *r, struct lv_rates_ranges *out);
+/* The same, into r->ranges. */
+bool lv_request_ranges(struct lv_request *r);
 
 enum lv_rates_kind {
     LV_RATES_NODE,       /* neither vhost nor name */

@@ -64,13 +64,13 @@ struct lv_request {
     struct lv_who who;
     struct lv_buf body;
     struct lv_reply reply;
-    void *work;                                    /* the handler's */
-    void (*go_on)(struct lv_request *r);           /* the handler's: there is room for more of the reply */
-    void (*clean)(struct lv_request *r);           /* it ends: what `work` holds goes */
-    void *state;                                   /* the handler's, in the request's memory */
-    void *poll;                                    /* ask.c's; and when it ends: */
+    void *work;                          /* the handler's */
+    void (*go_on)(struct lv_request *r); /* the handler's: there is room for more of the reply */
+    void (*clean)(struct lv_request *r); /* it ends: what `work` holds goes */
+    void *state;                         /* the handler's, in the request's memory */
+    void *poll;                          /* ask.c's; and when it ends: */
     void (*clean_poll)(struct lv_request *r);
-    const struct lv_rates_ranges *ranges;          /* NULL: not asked for, or not read yet */
+    const struct lv_rates_ranges *ranges; /* NULL: not asked for, or not read yet */
     struct lv_request_block *blocks;      /* private */
     struct lv_request *desk_next;         /* private */
     json_t *json;                         /* private */

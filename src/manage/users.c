@@ -148,8 +148,9 @@ static bool read_hash(struct lv_request *r, struct user_body *body)
     enum lv_err err = lv_password_import(text, name, &body->hash);
     body->has_hash = err == LV_OK;
     if (err != LV_OK)
-        lv_reply_bad_request(r, err == LV_ENOTFOUND ? "unknown hashing_algorithm '%.*s'"
-                                                    : "password_hash is not one of %.*s",
+        lv_reply_bad_request(r,
+                             err == LV_ENOTFOUND ? "unknown hashing_algorithm '%.*s'"
+                                                 : "password_hash is not one of %.*s",
                              LV_BYTES_FMT(name));
     return err == LV_OK;
 }

@@ -1,4 +1,8 @@
+#include <stdio.h>
+#include <string.h>
+
 #include "broker/access.h"
+#include "manage/ask.h"
 #include "manage/listing.h"
 #include "manage/manage_priv.h"
 #include "manage/router.h"
@@ -76,4 +80,246 @@ void lv_api_vhosts(struct lv_request *r)
 void lv_api_vhost(struct lv_request *r)
 {
     lv_reply_one(r, &kind, &(struct lv_listing_item){ .name = r->vhost });
+}
+
+/* ---- changing ---- */
+
+struct vhost_body {
+    struct lv_bytes name, owner; /* owner: who made it, and may do everything there (RabbitMQ) */
+    struct lv_bytes description, type; /* ptr NULL: not said */
+    struct lv_tags tags;
+    bool has_tags, has_protection, is_protected;
+};
+
+static enum lv_err put(struct lv_broker *b, struct lv_change *c)
+{
+    const struct vhost_body *body = c->record;
+    const struct lv_vhost_record *have = lv_access_vhost(lv_broker_access(b), body->name);
+    struct lv_vhost_record v = {
+        .name = body->name,
+        .max_connections = LV_NO_LIMIT,
+        .max_queues = LV_NO_LIMIT,
+    };
+
+    if (have != NULL)
+        v = *have;
+    if (body->description.ptr != NULL)
+        v.description = body->description;
+    if (body->type.ptr != NULL)
+        v.default_queue_type = body->type;
+    if (body->has_tags)
+        v.tags = body->tags;
+    if (body->has_protection)
+        v.is_protected = body->is_protected;
+    c->is_new = have == NULL;
+    enum lv_err err = lv_broker_put_vhost(b, &v, c->why, sizeof(c->why));
+    if (err != LV_OK || have != NULL || body->owner.len == 0)
+        return err;
+    const struct lv_permission_record all = {
+        .user = body->owner,
+        .vhost = body->name,
+        .configure = LV_BYTES_LIT(".*"),
+        .write = LV_BYTES_LIT(".*"),
+        .read = LV_BYTES_LIT(".*"),
+    };
+    return lv_broker_put_permission(b, &all, c->why, sizeof(c->why));
+}
+
+static void send_put(struct lv_request *r, struct vhost_body *body)
+{
+    struct lv_change *c = lv_change_new(r, put, body);
+
+    if (c != NULL)
+        lv_change_send(c);
+}
+
+static struct vhost_body *body_new(struct lv_request *r)
+{
+    struct vhost_body *body = lv_request_alloc(r, sizeof(*body));
+
+    if (body == NULL) {
+        lv_reply_no_memory(r);
+        return NULL;
+    }
+    body->name = r->vhost;
+    return body;
+}
+
+static bool is_queue_type(struct lv_bytes type)
+{
+    return type.ptr == NULL || type.len == 0 || lv_bytes_eq(type, LV_BYTES_LIT("undefined")) ||
+           lv_bytes_eq(type, LV_BYTES_LIT("classic")) ||
+           lv_bytes_eq(type, LV_BYTES_LIT("quorum")) || lv_bytes_eq(type, LV_BYTES_LIT("stream"));
+}
+
+void lv_api_vhost_put(struct lv_request *r)
+{
+    struct vhost_body *body = body_new(r);
+    bool is_traced = false;
+
+    if (body == NULL || lv_request_json(r) == NULL ||
+        !lv_body_text(r, "description", &body->description) ||
+        !lv_body_text(r, "default_queue_type", &body->type) || !lv_body_tags(r, &body->tags) ||
+        !lv_body_bool(r, "tracing", &is_traced) ||
+        !lv_body_bool(r, "protected_from_deletion", &body->is_protected))
+        return;
+    if (!is_queue_type(body->type)) {
+        lv_reply_bad_request(r, "Unsupported default queue type '%.*s'", LV_BYTES_FMT(body->type));
+        return;
+    }
+    if (lv_bytes_eq(body->type, LV_BYTES_LIT("undefined")))
+        body->type.len = 0;
+    body->has_tags = json_object_get(r->json, "tags") != NULL;
+    body->has_protection = json_object_get(r->json, "protected_from_deletion") != NULL;
+    body->owner = r->who.name;
+    send_put(r, body);
+}
+
+void lv_api_vhost_protect(struct lv_request *r)
+{
+    struct vhost_body *body = body_new(r);
+
+    if (body == NULL)
+        return;
+    body->has_protection = true;
+    body->is_protected = r->head.method == LV_HTTP_POST;
+    send_put(r, body);
+}
+
+static enum lv_err del(struct lv_broker *b, struct lv_change *c)
+{
+    uint8_t key[LV_ACCESS_KEY_BYTES_MAX];
+    struct lv_wr w = lv_wr(key, sizeof(key));
+
+    if (lv_access_vhost(lv_broker_access(b), c->r->vhost) == NULL)
+        return LV_ENOTFOUND;
+    lv_vhost_key(&w, &(struct lv_vhost_record){ .name = c->r->vhost });
+    enum lv_err err = lv_broker_remove(b, LV_ACCESS_VHOST, lv_bytes(key, w.used));
+    if (err == LV_EREFUSED)
+        (void)
+            snprintf(c->why, sizeof(c->why),
+                     "Refusing to delete virtual host '%.*s' because it is protected from deletion",
+                     LV_BYTES_FMT(c->r->vhost));
+    return err;
+}
+
+void lv_api_vhost_delete(struct lv_request *r)
+{
+    struct lv_change *c = lv_change_new(r, del, NULL);
+
+    if (c != NULL)
+        lv_change_send(c);
+}
+
+/* It runs wherever it is there. */
+void lv_api_vhost_start(struct lv_request *r)
+{
+    if (lv_bytes_eq(r->args[0], lv_bytes_str(r->room->node)))
+        lv_reply_empty(r, 204);
+    else
+        lv_reply_not_found(r);
+}
+
+/* ---- limits ---- */
+
+static void put_limit(struct lv_json *j, const char *key, int64_t limit)
+{
+    if (limit != LV_NO_LIMIT)
+        lv_json_i64(j, key, limit);
+}
+
+static bool has_limit(const struct lv_vhost_record *v)
+{
+    return v->max_connections != LV_NO_LIMIT || v->max_queues != LV_NO_LIMIT;
+}
+
+static bool describe_limits(struct lv_request *r, const struct lv_listing_item *item,
+                            struct lv_json *j)
+{
+    const struct lv_vhost_record *v = lv_access_vhost(lv_broker_access(r->room->broker), item->name);
+
+    if (v == NULL)
+        return false;
+    lv_json_open(j, NULL);
+    lv_json_bytes(j, "vhost", v->name);
+    lv_json_open(j, "value");
+    put_limit(j, "max-connections", v->max_connections);
+    put_limit(j, "max-queues", v->max_queues);
+    lv_json_close(j);
+    lv_json_close(j);
+    return true;
+}
+
+static const struct lv_listing_kind limits_kind = { .describe = describe_limits };
+
+void lv_api_vhost_limits(struct lv_request *r)
+{
+    const struct lv_access *access = lv_broker_access(r->room->broker);
+    struct lv_listing *list = lv_listing_new(r, &limits_kind);
+    const struct lv_vhost_record *v;
+    size_t pos = 0;
+
+    if (list == NULL)
+        return;
+    while ((v = lv_access_next(access, LV_ACCESS_VHOST, &pos)) != NULL)
+        if (has_limit(v) && lv_request_wants_vhost(r, v->name))
+            lv_listing_add(list, lv_bytes(NULL, 0), v->name, NULL);
+    lv_listing_reply(list);
+}
+
+struct limit {
+    struct lv_bytes vhost, name;
+    int64_t value;
+};
+
+static enum lv_err put_vhost_limit(struct lv_broker *b, struct lv_change *c)
+{
+    const struct limit *limit = c->record;
+    const struct lv_vhost_record *have = lv_access_vhost(lv_broker_access(b), limit->vhost);
+
+    if (have == NULL)
+        return LV_ENOTFOUND;
+    struct lv_vhost_record v = *have;
+    if (lv_bytes_eq(limit->name, LV_BYTES_LIT("max-connections"))) {
+        v.max_connections = limit->value;
+    } else if (lv_bytes_eq(limit->name, LV_BYTES_LIT("max-queues"))) {
+        v.max_queues = limit->value;
+    } else {
+        (void)snprintf(c->why, sizeof(c->why), "Unrecognised limit '%.*s'",
+                       LV_BYTES_FMT(limit->name));
+        return LV_EINVAL;
+    }
+    return lv_broker_put_vhost(b, &v, c->why, sizeof(c->why));
+}
+
+static void change_limit(struct lv_request *r, int64_t value)
+{
+    struct limit *limit = lv_request_alloc(r, sizeof(*limit));
+    struct lv_change *c;
+
+    if (limit == NULL) {
+        lv_reply_no_memory(r);
+        return;
+    }
+    *limit = (struct limit){ r->vhost, r->args[0], value };
+    c = lv_change_new(r, put_vhost_limit, limit);
+    if (c != NULL)
+        lv_change_send(c);
+}
+
+void lv_api_vhost_limit_put(struct lv_request *r)
+{
+    int64_t value = INT64_MIN;
+
+    if (lv_request_json(r) == NULL || !lv_body_number(r, "value", LV_NO_LIMIT, LV_LIMIT_MAX, &value))
+        return;
+    if (value == INT64_MIN)
+        lv_reply_bad_request(r, "value should be given: key missing");
+    else
+        change_limit(r, value);
+}
+
+void lv_api_vhost_limit_delete(struct lv_request *r)
+{
+    change_limit(r, LV_NO_LIMIT);
 }

@@ -29,6 +29,13 @@ void lv_os_sleep_us(unsigned us);
 /* Ends the process at once: no handlers, nothing flushed. */
 _Noreturn void lv_os_exit_now(int code);
 
+/* What this process uses now. */
+struct lv_process_usage {
+    uint64_t rss_bytes; /* memory that is there; 0: unknown */
+    uint64_t fds, fd_limit;
+};
+void lv_os_usage(struct lv_process_usage *out);
+
 /* ---- randomness ---- */
 /* Fills `out` from the kernel's generator. LV_EIO: the kernel has none (never on Linux once booted). */
 enum lv_err lv_os_random(void *out, size_t bytes) LV_MUST_USE;

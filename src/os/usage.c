@@ -1,0 +1,35 @@
+/* What the process uses, as /proc says. */
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "os/os.h"
+
+static uint64_t count_fds(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    uint64_t count = 0;
+
+    if (dir == NULL)
+        return 0;
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;)
+        count += e->d_name[0] != '.';
+    (void)closedir(dir);
+    return count - 1; /* without that of the folder */
+}
+
+void lv_os_usage(struct lv_process_usage *out)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    unsigned long long pages = 0, resident = 0;
+    struct rlimit limit;
+
+    *out = (struct lv_process_usage){ .fds = count_fds() };
+    if (file != NULL && fscanf(file, "%llu %llu", &pages, &resident) == 2)
+        out->rss_bytes = resident * (uint64_t)sysconf(_SC_PAGESIZE);
+    if (file != NULL)
+        (void)fclose(file);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        out->fd_limit = limit.rlim_cur;
+}
