@@ -40,6 +40,7 @@ struct lv_queue_stats {
     _Atomic uint64_t ready, unsettled, consumers, ready_here, ready_bytes, unsettled_bytes;
     _Atomic uint64_t published, out[LV_QUEUE_COUNTER_COUNT];
     _Atomic uint64_t active_ms; /* the loop's clock when they changed last; 0: never */
+    _Atomic uint64_t seen;      /* what they came to when they were last sampled; the sampler's */
 };
 
 /* The directory's record of a queue: written by the registry, read by every loop under RCU. */

@@ -154,6 +154,48 @@ void lv_exchange_count(const struct lv_exchange *x, struct lv_exchange_info *out
     };
 }
 
+/* ---- what moved ---- */
+
+/* Numbers as one, so that a change of any shows: counters only grow, and what is ready is weighed so that it does not undo
+ * them. */
+static bool has_moved(_Atomic uint64_t *seen, uint64_t now, bool *was_zero)
+{
+    uint64_t before = load(seen);
+
+    *was_zero = before == 0;
+    if (before == now)
+        return false;
+    atomic_store_explicit(seen, now, memory_order_relaxed);
+    return true;
+}
+
+bool lv_queue_has_moved(const struct lv_queue_entry *entry, const struct lv_queue_info *now,
+                        bool *was_zero)
+{
+    struct lv_queue_stats *stats = atomic_load_explicit(&entry->stats, memory_order_acquire);
+    const uint64_t *words = (const uint64_t *)&now->out;
+    uint64_t sum =
+        now->published + now->ready * 0x9E3779B97F4A7C15u + now->unsettled * 0xC2B2AE3D27D4EB4Fu;
+
+    *was_zero = true;
+    if (stats == NULL)
+        return false;
+    for (size_t i = 0; i < LV_QUEUE_COUNTER_COUNT; i++)
+        sum += words[i] << (i + 1);
+    return has_moved(&stats->seen, sum, was_zero);
+}
+
+bool lv_exchange_has_moved(const struct lv_exchange *x, const struct lv_exchange_info *now,
+                           bool *was_zero)
+{
+    _Atomic uint64_t *seen = (_Atomic uint64_t *)(uintptr_t)&x->stats.seen;
+
+    return has_moved(seen,
+                     now->publish_in + (now->publish_out << 1) + (now->confirmed << 2) +
+                         (now->returned << 3) + (now->dropped << 4),
+                     was_zero);
+}
+
 /* ---- bindings ---- */
 
 static void show_binding(const struct lv_binding *b,

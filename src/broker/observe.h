@@ -23,19 +23,24 @@ struct lv_queue_entry;
 /* ---- counters ---- */
 
 /* Of a node's life. Names as RabbitMQ's metrics have them (rabbitmq_global_..., rabbitmq_..._total). */
-#define LV_COUNTERS(X)                                                              \
-    X(connections_opened)                                                           \
-    X(connections_closed)                                                           \
-    X(channels_opened)                                                              \
-    X(channels_closed)                                                              \
-    X(queues_declared)                                                              \
-    X(queues_created)                                                               \
-    X(queues_deleted)                                                               \
-    X(messages_received)                                                            \
-    X(messages_received_confirm)                                                    \
-    X(messages_routed)                                                              \
-    X(messages_confirmed) X(unroutable_dropped) X(unroutable_returned) X(logins_ok) \
-        X(logins_failed)
+/* clang-format off */
+#define LV_COUNTERS(X) \
+    X(connections_opened) \
+    X(connections_closed) \
+    X(channels_opened) \
+    X(channels_closed) \
+    X(queues_declared) \
+    X(queues_created) \
+    X(queues_deleted) \
+    X(messages_received) \
+    X(messages_received_confirm) \
+    X(messages_routed) \
+    X(messages_confirmed) \
+    X(unroutable_dropped) \
+    X(unroutable_returned) \
+    X(logins_ok) \
+    X(logins_failed)
+/* clang-format on */
 
 /* What consumers got and gave back is counted by queue type: LV_QUEUE_COUNTERS (engine/queue.h). */
 enum lv_queue_kind { LV_QUEUE_CLASSIC, LV_QUEUE_QUORUM, LV_QUEUE_STREAM, LV_QUEUE_KINDS };
@@ -105,6 +110,11 @@ struct lv_queue_info {
 };
 void lv_queue_describe(const struct lv_queue_entry *entry, struct lv_queue_info *out);
 
+/* Have its numbers changed since the last call for it? `was_zero`: at that time nothing had been counted. One thread only, which
+ * samples: so it need not remember all that is idle. */
+bool lv_queue_has_moved(const struct lv_queue_entry *entry, const struct lv_queue_info *now,
+                        bool *was_zero);
+
 /* Messages published to an exchange, and by it to queues. */
 struct lv_exchange_info {
     uint64_t publish_in,
@@ -112,6 +122,9 @@ struct lv_exchange_info {
     uint64_t confirmed, returned, dropped;
 };
 void lv_exchange_count(const struct lv_exchange *x, struct lv_exchange_info *out);
+/* As lv_queue_has_moved. */
+bool lv_exchange_has_moved(const struct lv_exchange *x, const struct lv_exchange_info *now,
+                           bool *was_zero);
 
 /* ---- bindings ----
  * They are the registry's alone: an errand on loop 0 walks them. */

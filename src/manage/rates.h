@@ -86,8 +86,12 @@ enum lv_rates_kind {
     LV_RATES_EXCHANGE,   /* vhost, name */
     LV_RATES_QUEUE,      /* vhost, name */
     LV_RATES_CONNECTION, /* id */
-    LV_RATES_CHANNEL,    /* id of the connection, number of the channel << 48 */
+    LV_RATES_CHANNEL,    /* id: lv_rates_channel_id */
 };
+static inline uint64_t lv_rates_channel_id(uint64_t connection, uint32_t number)
+{
+    return connection | (uint64_t)number << 48;
+}
 
 /* Begins sampling, on the loop of the room. LV_ENOMEM. */
 enum lv_err lv_rates_start(struct lv_manage *m, struct lv_rates **out) LV_MUST_USE;

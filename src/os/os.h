@@ -33,6 +33,8 @@ _Noreturn void lv_os_exit_now(int code);
 struct lv_process_usage {
     uint64_t rss_bytes; /* memory that is there; 0: unknown */
     uint64_t fds, fd_limit;
+    uint64_t cpu_us;   /* of all threads, in user mode and in the kernel */
+    uint64_t switches; /* of context */
 };
 void lv_os_usage(struct lv_process_usage *out);
 

@@ -19,10 +19,16 @@ static uint64_t count_fds(void)
     return count - 1; /* without that of the folder */
 }
 
+static uint64_t microseconds(struct timeval t)
+{
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
+}
+
 void lv_os_usage(struct lv_process_usage *out)
 {
     FILE *file = fopen("/proc/self/statm", "re");
     unsigned long long pages = 0, resident = 0;
+    struct rusage usage;
     struct rlimit limit;
 
     *out = (struct lv_process_usage){ .fds = count_fds() };
@@ -32,4 +38,8 @@ void lv_os_usage(struct lv_process_usage *out)
         (void)fclose(file);
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         out->fd_limit = limit.rlim_cur;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return;
+    out->cpu_us = microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
+    out->switches = (uint64_t)usage.ru_nvcsw + (uint64_t)usage.ru_nivcsw;
 }

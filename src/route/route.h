@@ -61,6 +61,7 @@ struct lv_exchange_stats {
     _Atomic uint64_t in,
         out; /* messages published to it; to queues (one message to three queues: 3) */
     _Atomic uint64_t confirmed, returned, dropped;
+    _Atomic uint64_t seen; /* what they came to when they were last sampled; the sampler's */
 };
 
 struct lv_exchange {
