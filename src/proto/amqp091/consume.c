@@ -308,8 +308,11 @@ static void cancelled_by_client(struct lv_session *s, struct lv_call *call)
 
     if (!lv_amqp_call_no_wait(call))
         LV_AMQP_SEND(ch->conn, ch->number, basic_cancel_ok, .consumer_tag = lv_amqp_sub_tag(sub));
-    lv_list_remove(&sub->link);
-    lv_amqp_sub_unref(sub);
+    if (lv_list_linked(&sub->link)) { /* its queue did not go away meanwhile */
+        lv_list_remove(&sub->link);
+        lv_amqp_sub_unref(sub);
+    }
+    lv_amqp_sub_unref(sub); /* the call's own */
 }
 
 void lv_amqp_cancel(struct lv_amqp_chan *ch, const struct lv_amqp_basic_cancel *m)
@@ -326,6 +329,7 @@ void lv_amqp_cancel(struct lv_amqp_chan *ch, const struct lv_amqp_basic_cancel *
     if (call == NULL)
         return;
     call->sub = &sub->sub;
+    sub->refs++; /* while the call is away the queue, or a permission, may go */
     lv_unsubscribe(call);
 }
 
