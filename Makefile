@@ -61,6 +61,10 @@ corrupt: build ## damage to the store's files: MUTATIONS (10000), one at a time,
 	@cmake --build build/$(PRESET) -j $(JOBS) --target fault_store_corrupt
 	@LV_CORRUPT_MUTATIONS=$(MUTATIONS) build/$(PRESET)/test/fault_store_corrupt
 
+faults: build ## the n-th call of the disk and the n-th allocation fails, for every n of three scripts (minutes)
+	@cmake --build build/$(PRESET) -j $(JOBS) --target fault_store_fault
+	@LV_FAULTS=all build/$(PRESET)/test/fault_store_fault
+
 cover: ## lines reached by the tests: build/coverage/report/index.html
 	@$(setup) build test cover
 	@$(tally) cover
@@ -78,4 +82,4 @@ clean: ## remove everything that was built or downloaded
 help: ## this list
 	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
-.PHONY: build run check interop lint fmt gen asan tsan fuzz crash powercut corrupt cover bench install clean help
+.PHONY: build run check interop lint fmt gen asan tsan fuzz crash powercut corrupt faults cover bench install clean help

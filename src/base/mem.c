@@ -126,7 +126,10 @@ const char *lv_mem_tag_name(enum lv_mem_tag tag)
     return names[tag];
 }
 
-void lv_mem_fail_at(uint64_t nth)
+uint64_t lv_mem_fail_at(uint64_t nth)
 {
+    uint64_t left = fail_countdown;
+
     fail_countdown = nth;
+    return left;
 }

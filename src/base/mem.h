@@ -54,7 +54,8 @@ int64_t lv_mem_used(enum lv_mem_tag tag);
 /* Name of a tag as in LV_MEM_TAGS, static. */
 const char *lv_mem_tag_name(enum lv_mem_tag tag);
 
-/* Tests: the n-th allocation of this thread from now on fails once (1: the next); 0 switches off. */
-void lv_mem_fail_at(uint64_t nth);
+/* Tests: the n-th allocation of this thread from now on fails once (1: the next); 0 switches off. Returns how many were
+ * left of the last such wish; 0: none, or it was fulfilled. */
+uint64_t lv_mem_fail_at(uint64_t nth);
 
 #endif

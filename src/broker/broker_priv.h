@@ -114,6 +114,7 @@ struct lv_shard {
     struct lv_states *states_due; /* asked for and not written yet */
     struct lv_doomed *doomed;     /* files that messages are carried out of; NULL: none */
     uint32_t doomed_at;           /* queues looked at */
+    struct lv_timer retry;        /* of what could not be read */
 };
 
 struct lv_broker {

@@ -202,6 +202,14 @@ static void take_stable(struct lv_shard *shard)
         finish_calls(shard);
 }
 
+static void retry(struct lv_loop *loop, struct lv_timer *timer)
+{
+    struct lv_shard *shard = lv_loop_data(loop);
+
+    (void)timer;
+    lv_journal_retry(&shard->journal, lv_shard_now(shard));
+}
+
 static bool write_states(struct lv_shard *shard);
 static void carry_on(struct lv_shard *shard);
 
@@ -227,6 +235,8 @@ void lv_durable_turn(struct lv_loop *loop)
         shard->rescued_told = shard->journal.rescued;
     }
     take_stable(shard);
+    if (LV_UNLIKELY(lv_journal_has_failed(&shard->journal)) && !lv_timer_is_running(&shard->retry))
+        lv_timer_start(loop, &shard->retry, LV_RETRY_MS, retry);
     if (LV_UNLIKELY(shard->states_due != NULL) && !write_states(shard))
         lv_loop_again(loop);
     if (LV_UNLIKELY(shard->doomed != NULL))
@@ -803,7 +813,7 @@ void lv_durable_stop(struct lv_broker *b)
     for (unsigned i = 0; i < lv_loops_count(b->loops); i++) {
         take_sheds(&b->shards[i]);
         note_account(&b->shards[i], t);
-        is_written = is_written && !t->loops[i].is_short;
+        is_written = is_written && !t->loops[i].is_short && b->shards[i].journal.open_sheds == 0;
     }
     if (is_written &&
         lv_account_checkpoint(t->loops, lv_loops_count(b->loops), t->from, b->back, &c) == LV_OK) {

@@ -70,25 +70,50 @@ enum lv_err lv_journal_init(struct lv_journal *j, struct lv_wal *wal, unsigned a
     };
     lv_list_init(&j->changed);
     lv_list_init(&j->blocked);
+    lv_list_init(&j->failed);
     j->live = lv_mem_zalloc(LV_WAL_FILES_MAX * sizeof(*j->live), LV_TAG_STORE);
     return j->live != NULL ? LV_OK : LV_ENOMEM;
 }
 
 void lv_journal_fini(struct lv_journal *j)
 {
+    struct lv_load *load;
+
+    while ((load = j->sheds) != NULL) {
+        j->sheds = (struct lv_load *)load->job.next;
+        lv_load_free(load);
+    }
     lv_mem_free(j->live, LV_TAG_STORE);
     j->live = NULL;
 }
 
-void lv_journal_stable(struct lv_journal *j, uint64_t now)
+/* They may block or fail again. */
+static void unblock(struct lv_link *queues, uint64_t now)
 {
     struct lv_link ready;
     struct lv_link *l;
 
     lv_list_init(&ready);
-    lv_list_splice(&ready, &j->blocked);
+    lv_list_splice(&ready, queues);
     while ((l = lv_list_pop(&ready)) != NULL)
         lv_queue_unblocked(LV_CONTAINER_OF(l, struct lv_queue, blocked), now);
+}
+
+void lv_journal_stable(struct lv_journal *j, uint64_t now)
+{
+    unblock(&j->blocked, now);
+}
+
+void lv_journal_retry(struct lv_journal *j, uint64_t now)
+{
+    struct lv_load *sheds = j->sheds, *next;
+
+    j->sheds = NULL;
+    for (; sheds != NULL; sheds = next) {
+        next = (struct lv_load *)sheds->job.next;
+        j->ops->load(j, sheds);
+    }
+    unblock(&j->failed, now);
 }
 
 /* ---- append ---- */

@@ -102,6 +102,8 @@ struct lv_journal {
     uint32_t open_sheds; /* loads that will tell what of purged pages is not alive: no states meanwhile */
     struct lv_link changed; /* queues changed since their last state */
     struct lv_link blocked; /* queues that wait for something to be stable before they hand out */
+    struct lv_link failed;  /* queues that could not read, or had no memory: lv_journal_retry */
+    struct lv_load *sheds;  /* loads that could not be carried out, open all the same */
 };
 
 /* `log` is open. LV_ENOMEM. */
@@ -111,6 +113,13 @@ enum lv_err lv_journal_init(struct lv_journal *j, struct lv_wal *wal, unsigned a
 void lv_journal_fini(struct lv_journal *j);
 /* What became stable may be handed out. After each lv_wal_stable() that grew. */
 void lv_journal_stable(struct lv_journal *j, uint64_t now);
+/* What failed is tried again: to be called LV_RETRY_MS after there was something. */
+#define LV_RETRY_MS 100u
+static inline bool lv_journal_has_failed(const struct lv_journal *j)
+{
+    return !lv_list_empty(&j->failed) || j->sheds != NULL;
+}
+void lv_journal_retry(struct lv_journal *j, uint64_t now);
 
 /* Appends one record made of `parts`. */
 enum lv_err lv_journal_append(struct lv_journal *j, uint8_t type, const struct lv_bytes *parts,

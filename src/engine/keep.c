@@ -20,6 +20,7 @@
     255u /* entries of a page made from a chunk that was not paged when it was filled */
 #define HAND_AHEAD 4096u
 #define DROP_RANGES 64u
+#define READS_MAX 10u /* an error of the disk this often, one retry after the other: passed over */
 
 void lv_queue_changed(struct lv_queue *q)
 {
@@ -211,6 +212,14 @@ static void block(struct lv_queue *q)
         lv_list_push(&q->journal->blocked, &q->blocked);
 }
 
+/* Nothing is wrong that may not be right later: lv_journal_retry. */
+static void fail(struct lv_queue *q)
+{
+    lv_list_remove(&q->blocked);
+    lv_list_push(&q->journal->failed, &q->blocked);
+    q->has_failed = true;
+}
+
 static bool extend_handed(struct lv_queue *q, uint64_t seq)
 {
     uint8_t text[16];
@@ -235,9 +244,10 @@ bool lv_queue_may_hand(struct lv_queue *q, uint64_t seq)
             (void)extend_handed(q, seq);
         return true;
     }
-    if (seq >= q->handed_to)
-        (void)extend_handed(q, seq);
-    block(q);
+    if (seq >= q->handed_to && !extend_handed(q, seq))
+        fail(q);
+    else
+        block(q);
     return false;
 }
 
@@ -275,7 +285,7 @@ static void fetch(struct lv_queue *q)
     struct lv_ready *r = &q->ready;
     struct lv_load *load;
 
-    if (q->is_loading || r->cursor == NULL)
+    if (q->is_loading || q->has_failed || r->cursor == NULL)
         return;
     if (r->cursor->is_page) {
         load = lv_load_new(LV_LOAD_PAGE, 1);
@@ -292,15 +302,18 @@ static void fetch(struct lv_queue *q)
     if (load != NULL)
         ask(q, load);
     else
-        block(q); /* no memory: later */
+        fail(q);
 }
 
 static void fetch_slot(struct lv_queue *q, uint32_t slot)
 {
-    struct lv_load *load = q->is_loading ? NULL : lv_load_new(LV_LOAD_SLOT, 1);
+    struct lv_load *load = NULL;
 
+    if (q->is_loading || q->has_failed)
+        return;
+    load = lv_load_new(LV_LOAD_SLOT, 1);
     if (load == NULL) {
-        block(q);
+        fail(q);
         return;
     }
     load->places[0] = lv_slot_at(&q->slots, slot)->entry.place;
@@ -431,13 +444,13 @@ static void shed(struct lv_queue *q, struct lv_load **load, uint64_t place)
     if (*load == NULL && (*load = lv_load_new(LV_LOAD_SHED, 64)) != NULL)
         (*load)->count = 0;
     if (*load == NULL)
-        return; /* no memory: what is in the page keeps its file until the next start */
+        return; /* no memory: what is in the page keeps its file until a start without a checkpoint */
     (*load)->places[(*load)->count++] = place;
     if ((*load)->count == 64)
         shed_flush(q, load);
 }
 
-/* Everything in the ready list is dead. */
+/* Everything in the ready list is dead, and what was passed over. */
 static void unlive_ready(struct lv_queue *q)
 {
     struct lv_ready *r = &q->ready;
@@ -451,6 +464,12 @@ static void unlive_ready(struct lv_queue *q)
         for (uint32_t i = lv_ready_from(r, c); i < lv_ready_to(r, c); i++)
             lv_queue_unlive(q, &c->entries[i]);
     }
+    for (struct lv_ready_chunk *c = q->passed; c != NULL; c = c->next) {
+        if (c->is_page)
+            shed(q, &load, *lv_page_place(c));
+        else
+            lv_queue_unlive(q, &c->entries[0]);
+    }
     shed_flush(q, &load);
     q->journal->here_bytes -= q->here_bytes;
     q->here_bytes = 0;
@@ -461,6 +480,17 @@ static uint64_t first_seq(const struct lv_ready *r)
     struct lv_ready_chunk *c = r->first;
 
     return (c->is_page ? *lv_page_first(c) : c->entries[r->head].order) >> LV_ORDER_SHIFT;
+}
+
+static void drop_passed(struct lv_queue *q, struct drops *d)
+{
+    for (struct lv_ready_chunk *c = q->passed; c != NULL; c = c->next) {
+        uint64_t first = c->entries[0].order >> LV_ORDER_SHIFT;
+        if (c->is_page && q->is_durable)
+            drops_add(d, first, (*lv_page_last(c) >> LV_ORDER_SHIFT) - first + 1);
+        else if (!c->is_page && lv_queue_is_kept(q, &c->entries[0]))
+            drops_add(d, first, 1);
+    }
 }
 
 void lv_queue_purge_kept(struct lv_queue *q)
@@ -478,6 +508,7 @@ void lv_queue_purge_kept(struct lv_queue *q)
             lv_queue_unlive(q, &s->entry);
         }
     }
+    drop_passed(q, &d);
     if (q->ready.count != 0 && q->is_durable) {
         uint64_t first = first_seq(&q->ready);
         drops_add(&d, first, q->seq_next - first);
@@ -486,6 +517,7 @@ void lv_queue_purge_kept(struct lv_queue *q)
         lv_queue_changed(q);
     drops_flush(&d);
     unlive_ready(q);
+    lv_queue_forget_passed(q);
 }
 
 void lv_queue_discard(struct lv_queue *q)
@@ -499,12 +531,87 @@ void lv_queue_discard(struct lv_queue *q)
                 lv_queue_unlive(q, &chunk->slots[i].entry);
     }
     unlive_ready(q);
+    lv_queue_forget_passed(q);
     if (q->state_place != 0)
         lv_journal_live(q->journal, q->state_place, -1);
     q->state_place = 0;
 }
 
+/* ---- what cannot be read ----
+ * It is passed over when it is the head, and only in memory: its file stays, its state names it, and the next life tries
+ * again. */
+
+static void pass(struct lv_queue *q, struct lv_ready_chunk *c)
+{
+    struct lv_ready_chunk **at = &q->passed;
+
+    while (*at != NULL) /* pages stay in their order */
+        at = &(*at)->next;
+    *at = c;
+    q->journal->damaged += c->is_page ? c->cap : 1;
+    q->failed_reads = 0;
+    lv_queue_note(q);
+    if (lv_queue_ready_count(q) == 0)
+        q->ready_bytes = 0;
+}
+
+void lv_queue_forget_passed(struct lv_queue *q)
+{
+    struct lv_ready_chunk *c;
+
+    while ((c = q->passed) != NULL) {
+        q->passed = c->next;
+        lv_mem_free(c, LV_TAG_QUEUE);
+    }
+}
+
+/* The head of the ready list, a message or a page. */
+static void pass_head(struct lv_queue *q)
+{
+    struct lv_ready *r = &q->ready;
+    bool is_page = r->first->is_page;
+    struct lv_ready_chunk *c = lv_ready_chunk_new(is_page ? r->first->cap : 1, is_page);
+
+    if (c == NULL) {
+        fail(q);
+        return;
+    }
+    memcpy(c->entries, &r->first->entries[r->head], (is_page ? 2 : 1) * sizeof(c->entries[0]));
+    (void)lv_ready_skip(r);
+    pass(q, c);
+}
+
+/* A message that had come back. */
+static void pass_slot(struct lv_queue *q)
+{
+    struct lv_ready_chunk *c = lv_ready_chunk_new(1, false);
+
+    if (c == NULL) {
+        fail(q);
+        return;
+    }
+    uint32_t slot = lv_returned_pop(&q->returned, &q->slots);
+    c->entries[0] = lv_slot_at(&q->slots, slot)->entry;
+    lv_slots_drop(&q->slots, slot);
+    pass(q, c);
+}
+
+/* Is what is next lost for this life? What fails for another reason than damage is worth some more tries. */
+static bool is_unreadable(struct lv_queue *q, enum lv_err err)
+{
+    if (err == LV_ENOMEM || (err == LV_EIO && ++q->failed_reads < READS_MAX)) {
+        fail(q);
+        return false;
+    }
+    return true;
+}
+
 /* ---- back from the log ---- */
+
+static uint32_t answers(const struct lv_load *load)
+{
+    return load->msgs != NULL ? load->count : 0;
+}
 
 static void ready_loaded(struct lv_queue *q, struct lv_load *load)
 {
@@ -513,18 +620,23 @@ static void ready_loaded(struct lv_queue *q, struct lv_load *load)
     if (load->generation != q->generation || r->cursor == NULL || r->cursor->is_page ||
         r->cursor->entries[r->cursor_at].order != load->order)
         return;
-    for (uint32_t i = 0; i < load->count && load->msgs != NULL; i++) {
+    if (answers(load) == 0) {
+        if (r->here != 0)
+            fail(q); /* told when it is the head */
+        else if (is_unreadable(q, load->err))
+            pass_head(q);
+        return;
+    }
+    for (uint32_t i = 0; i < answers(load); i++) {
         struct lv_msg *msg = load->msgs[i];
         if (r->cursor->entries[r->cursor_at].place != load->places[i])
             return; /* carried forward meanwhile: what was read stands at its old place */
         if (msg == NULL) {
-            /* Damaged. It is passed over when it is the head, and only in memory: its file stays. */
-            if (r->here != 0 || load->err != LV_OK)
-                return;
-            q->journal->damaged++;
-            (void)lv_ready_skip(r);
+            if (r->here == 0)
+                pass_head(q);
             return;
         }
+        q->failed_reads = 0;
         r->cursor->entries[r->cursor_at].msg = msg;
         load->msgs[i] = NULL;
         here_add(q, msg);
@@ -540,17 +652,19 @@ static void page_loaded(struct lv_queue *q, struct lv_load *load)
     if (load->generation != q->generation || page == NULL || !page->is_page ||
         *lv_page_first(page) != load->order)
         return;
-    if (load->err == LV_ENOMEM)
-        return;
     if (load->err != LV_OK) {
         if (r->here != 0)
-            return; /* told when it is the head */
-        q->journal->damaged += lv_ready_skip(r);
+            fail(q); /* told when it is the head */
+        else if (is_unreadable(q, load->err))
+            pass_head(q);
         return;
     }
+    q->failed_reads = 0;
     chunk = lv_ready_chunk_new(load->entry_count, false);
-    if (chunk == NULL)
+    if (chunk == NULL) {
+        fail(q);
         return;
+    }
     memcpy(chunk->entries, load->entries, load->entry_count * sizeof(*chunk->entries));
     q->journal->rescued += load->is_rescued;
     q->journal->damaged += page->cap - load->entry_count;
@@ -565,29 +679,57 @@ static void slot_loaded(struct lv_queue *q, struct lv_load *load)
     if (q->returned.count == 0 || q->returned.oldest != load->slot)
         return;
     struct lv_slot *s = lv_slot_at(&q->slots, load->slot);
-    if (s->entry.order != load->order || s->entry.place != load->places[0] || load->msgs == NULL)
+    if (s->entry.order != load->order || s->entry.place != load->places[0])
         return;
-    if (load->msgs[0] != NULL) {
+    if (answers(load) != 0 && load->msgs[0] != NULL) {
         s->entry.msg = load->msgs[0];
         load->msgs[0] = NULL;
-    } else if (load->err == LV_OK) {
-        q->journal->damaged++;
-        lv_slots_drop(&q->slots, lv_returned_pop(&q->returned, &q->slots));
+        q->failed_reads = 0;
+    } else if (is_unreadable(q, load->err)) {
+        pass_slot(q);
     }
 }
 
+/* Takes the load. What is left of it after an error is tried again; for ever only if it is memory that was short: then what
+ * is in the page keeps its file. */
 static void shed_loaded(struct lv_load *load)
 {
-    load->journal->open_sheds--;
+    struct lv_journal *j = load->journal;
+
     for (uint32_t i = 0; i < load->entry_count; i++)
-        lv_journal_live(load->journal, load->entries[i].place, -1);
+        lv_journal_live(j, load->entries[i].place, -1);
+    if (load->err == LV_OK || (load->err == LV_EIO && ++load->tries == READS_MAX)) {
+        j->open_sheds--;
+        lv_load_free(load);
+        return;
+    }
+    load->count -= load->done;
+    memmove(load->places, load->places + load->done, load->count * sizeof(load->places[0]));
+    lv_mem_free(load->entries, LV_TAG_STORE);
+    load->entries = NULL;
+    load->entry_count = 0;
+    load->job.next = (struct lv_job *)j->sheds;
+    j->sheds = load;
+}
+
+static void go_on(struct lv_queue *q, lv_time_ms now)
+{
+    lv_queue_dispatch(q, now);
+    if (q->wants_get && lv_queue_ready_count(q) != 0 && !lv_queue_head_can_go(q))
+        return;
+    if (q->wants_get) {
+        q->wants_get = false;
+        q->sink->available(q->journal, q->name);
+    }
 }
 
 void lv_load_return(struct lv_load *load, struct lv_queue *q, lv_time_ms now)
 {
-    if (load->kind == LV_LOAD_SHED)
+    if (load->kind == LV_LOAD_SHED) {
         shed_loaded(load);
-    else if (load->kind == LV_LOAD_MOVE && q != NULL)
+        return;
+    }
+    if (load->kind == LV_LOAD_MOVE && q != NULL)
         lv_queue_moved(q, load);
     else if (q != NULL) {
         q->is_loading = false;
@@ -598,22 +740,14 @@ void lv_load_return(struct lv_load *load, struct lv_queue *q, lv_time_ms now)
         else
             slot_loaded(q, load);
     }
-    bool has_failed = load->err != LV_OK;
-    bool is_for_queue = q != NULL && load->kind < LV_LOAD_SHED;
+    bool is_for_queue = q != NULL && load->kind != LV_LOAD_MOVE;
     lv_load_free(load);
-    if (is_for_queue && has_failed)
-        block(q); /* tried again with the next of lv_journal_stable */
-    else if (is_for_queue && !q->is_asking)
-        lv_queue_unblocked(q, now);
+    if (is_for_queue && !q->has_failed && !q->is_asking)
+        go_on(q, now);
 }
 
 void lv_queue_unblocked(struct lv_queue *q, uint64_t now)
 {
-    lv_queue_dispatch(q, now);
-    if (q->wants_get && lv_queue_ready_count(q) != 0 && !lv_queue_head_can_go(q))
-        return;
-    if (q->wants_get) {
-        q->wants_get = false;
-        q->sink->available(q->journal, q->name);
-    }
+    q->has_failed = false;
+    go_on(q, now);
 }

@@ -37,6 +37,12 @@ void lv_load_free(struct lv_load *load)
     lv_mem_free(load, LV_TAG_STORE);
 }
 
+/* May the same be read later? Anything else is damage. */
+static bool is_temporary(enum lv_err err)
+{
+    return err == LV_ENOMEM || err == LV_EIO;
+}
+
 /* ---- messages ---- */
 
 static void fill(struct lv_msg *m, const struct lv_rec_message *r, lv_lsn lsn)
@@ -74,15 +80,35 @@ static enum lv_err read_record(const struct lv_load *load, struct lv_wal_reader 
     return LV_OK;
 }
 
-/* A body in parts: a message of its own, filled part by part. */
-static struct lv_msg *read_parts(const struct lv_load *load, struct lv_wal_reader *reader,
-                                 const struct lv_rec_message *r, lv_lsn lsn)
+static enum lv_err fill_parts(const struct lv_load *load, struct lv_wal_reader *reader,
+                              struct lv_bytes list, struct lv_msg *m, uint8_t *buf, size_t cap)
 {
-    size_t cap = LV_WAL_REC_HEAD + lv_wal_record_max(load->journal->wal), at = 0;
+    struct lv_bytes part;
+    size_t at = 0;
+
+    for (size_t i = 0; i < list.len; i += 8) {
+        enum lv_err err =
+            read_record(load, reader, lv_be64(list.ptr + i), LV_REC_PART, buf, cap, &part);
+        if (err != LV_OK)
+            return err;
+        if (part.len > m->body_len - at)
+            return LV_ECORRUPT;
+        memcpy(lv_msg_body_room(m) + at, part.ptr, part.len);
+        at += part.len;
+    }
+    return at == m->body_len ? LV_OK : LV_ECORRUPT;
+}
+
+/* A body in parts: a message of its own, filled part by part. *out NULL: damaged. LV_ENOMEM, LV_EIO. */
+static enum lv_err read_parts(const struct lv_load *load, struct lv_wal_reader *reader,
+                              const struct lv_rec_message *r, lv_lsn lsn, struct lv_msg **out)
+{
+    size_t cap = LV_WAL_REC_HEAD + lv_wal_record_max(load->journal->wal);
     struct lv_msg *m = lv_msg_new(r->exchange, r->key, r->props, r->body_len);
     uint8_t *buf = lv_mem_alloc(cap, LV_TAG_STORE);
-    struct lv_bytes part;
+    enum lv_err err = LV_ENOMEM;
 
+    *out = NULL;
     if (m == NULL || buf == NULL)
         goto err;
     m->priority = r->priority;
@@ -90,23 +116,17 @@ static struct lv_msg *read_parts(const struct lv_load *load, struct lv_wal_reade
     m->has_expiration = r->has_expiration;
     m->ttl_ms = r->ttl_ms;
     m->lsn = lsn;
-    for (size_t i = 0; i < r->parts.len; i += 8) {
-        if (read_record(load, reader, lv_be64(r->parts.ptr + i), LV_REC_PART, buf, cap, &part) !=
-                LV_OK ||
-            part.len > m->body_len - at)
-            goto err;
-        memcpy(lv_msg_body_room(m) + at, part.ptr, part.len);
-        at += part.len;
-    }
-    if (at != m->body_len)
+    err = fill_parts(load, reader, r->parts, m, buf, cap);
+    if (err != LV_OK)
         goto err;
     lv_mem_free(buf, LV_TAG_STORE);
-    return m;
+    *out = m;
+    return LV_OK;
 err:
     if (m != NULL)
         lv_msg_unref(m);
     lv_mem_free(buf, LV_TAG_STORE);
-    return NULL;
+    return is_temporary(err) ? err : LV_OK;
 }
 
 /* Bytes to read for the record at a place: enough for all of it; for a body in parts its list. */
@@ -135,14 +155,21 @@ static uint32_t run_of(const struct lv_load *load, uint32_t i, size_t *bytes)
     return n;
 }
 
-static void read_run(struct lv_load *load, struct lv_wal_reader *reader, struct lv_msg_block *block,
-                     uint32_t from, uint32_t n, uint8_t *buf, size_t bytes)
+/* Messages [from, from + n). After an error load->count says how many there are an answer for. */
+static enum lv_err read_run(struct lv_load *load, struct lv_wal_reader *reader,
+                            struct lv_msg_block *block, uint32_t from, uint32_t n, uint8_t *buf,
+                            size_t bytes)
 {
     lv_lsn start = lv_place_lsn(load->places[from]);
     size_t got;
+    enum lv_err err = lv_wal_read(reader, start, buf, bytes, &got);
 
-    if (lv_wal_read(reader, start, buf, bytes, &got) != LV_OK)
+    if (err != LV_OK)
         got = 0;
+    if (is_temporary(err)) {
+        load->count = from;
+        return err;
+    }
     for (uint32_t i = from; i < from + n; i++) {
         lv_lsn lsn = lv_place_lsn(load->places[i]);
         size_t skip = lsn - start, size;
@@ -155,8 +182,11 @@ static void read_run(struct lv_load *load, struct lv_wal_reader *reader, struct 
             type != LV_REC_MESSAGE || !lv_rec_message_parse(payload, &r))
             continue;
         if (r.parts.len != 0) {
-            load->msgs[i] = read_parts(load, reader, &r, lsn);
-            continue;
+            err = read_parts(load, reader, &r, lsn, &load->msgs[i]);
+            if (err == LV_OK)
+                continue;
+            load->count = i;
+            return err;
         }
         struct lv_msg *m = &block->msgs[block->count++];
         fill(m, &r, lsn);
@@ -165,6 +195,7 @@ static void read_run(struct lv_load *load, struct lv_wal_reader *reader, struct 
         block->refs++;
         load->msgs[i] = m;
     }
+    return LV_OK;
 }
 
 static enum lv_err load_messages(struct lv_load *load, struct lv_wal_reader *reader)
@@ -180,20 +211,23 @@ static enum lv_err load_messages(struct lv_load *load, struct lv_wal_reader *rea
     }
     size_t head = sizeof(struct lv_msg_block) + load->count * sizeof(struct lv_msg);
     struct lv_msg_block *block = lv_mem_alloc(head + total, LV_TAG_MESSAGE);
-    if (block == NULL)
+    if (block == NULL) {
+        load->count = 0;
         return LV_ENOMEM;
+    }
     block->refs = 1; /* ours, while it is filled */
     block->count = 0;
     uint8_t *buf = (uint8_t *)block + head;
-    for (uint32_t i = 0; i < load->count;) {
+    enum lv_err err = LV_OK;
+    for (uint32_t i = 0; i < load->count && err == LV_OK;) {
         uint32_t n = run_of(load, i, &bytes);
-        read_run(load, reader, block, i, n, buf, bytes);
+        err = read_run(load, reader, block, i, n, buf, bytes);
         buf += bytes;
         i += n;
     }
     if (--block->refs == 0)
         lv_mem_free(block, LV_TAG_MESSAGE);
-    return LV_OK;
+    return err;
 }
 
 /* ---- pages ---- */
@@ -215,40 +249,49 @@ static enum lv_err load_page(struct lv_load *load, struct lv_wal_reader *reader)
         lv_mem_free(load->entries, LV_TAG_STORE);
         err = LV_ECORRUPT;
     }
-    if (err == LV_OK || err == LV_ENOMEM)
+    if (err == LV_OK || is_temporary(err))
         return err;
     load->is_rescued = true;
     return lv_page_rescue(load->journal->wal, &load->page, &load->entries, &load->entry_count);
 }
 
-/* All pages of a queue that is gone, one behind the other in `entries`. */
-static enum lv_err load_shed(struct lv_load *load, struct lv_wal_reader *reader)
+static enum lv_err add_page(struct lv_load *load, struct lv_wal_reader *reader, uint64_t place)
 {
     size_t cap = LV_WAL_REC_HEAD + LV_PAGE_BYTES_MAX;
     uint8_t *buf = lv_mem_alloc(cap, LV_TAG_STORE);
-    enum lv_err err = buf != NULL ? LV_OK : LV_ENOMEM;
+    struct lv_bytes payload;
+    struct lv_entry *page = NULL;
+    uint32_t n = 0;
 
-    for (uint32_t i = 0; i < load->count && err == LV_OK; i++) {
-        struct lv_bytes payload;
-        struct lv_entry *page = NULL;
-        uint32_t n = 0;
-        err = read_record(load, reader, lv_place_lsn(load->places[i]), LV_REC_PAGE, buf, cap,
-                          &payload);
-        if (err == LV_OK)
-            err = lv_page_parse(payload, NULL, &page, &n);
-        struct lv_entry *all =
-            err == LV_OK
-                ? lv_mem_realloc(load->entries, (load->entry_count + n) * sizeof(*all), LV_TAG_STORE)
-                : NULL;
-        if (all != NULL) {
-            memcpy(all + load->entry_count, page, n * sizeof(*page));
-            load->entries = all;
-            load->entry_count += n;
-        }
-        lv_mem_free(page, LV_TAG_STORE);
-    }
+    if (buf == NULL)
+        return LV_ENOMEM;
+    enum lv_err err =
+        read_record(load, reader, lv_place_lsn(place), LV_REC_PAGE, buf, cap, &payload);
+    if (err == LV_OK)
+        err = lv_page_parse(payload, NULL, &page, &n);
     lv_mem_free(buf, LV_TAG_STORE);
-    return err;
+    if (err != LV_OK)
+        return err;
+    struct lv_entry *all =
+        lv_mem_realloc(load->entries, (load->entry_count + n) * sizeof(*all), LV_TAG_STORE);
+    if (all != NULL) {
+        memcpy(all + load->entry_count, page, n * sizeof(*page));
+        load->entries = all;
+        load->entry_count += n;
+    }
+    lv_mem_free(page, LV_TAG_STORE);
+    return all != NULL ? LV_OK : LV_ENOMEM;
+}
+
+/* All pages of a queue that is gone, one behind the other in `entries`. What is in a damaged one keeps its file. */
+static enum lv_err load_shed(struct lv_load *load, struct lv_wal_reader *reader)
+{
+    for (load->done = 0; load->done < load->count; load->done++) {
+        enum lv_err err = add_page(load, reader, load->places[load->done]);
+        if (is_temporary(err))
+            return err;
+    }
+    return LV_OK;
 }
 
 void lv_load_run(struct lv_load *load, struct lv_wal_reader *reader)

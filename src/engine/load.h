@@ -37,12 +37,13 @@ struct lv_load {
     uint64_t order;
     struct lv_load_page page; /* PAGE */
     /* results */
-    struct lv_msg **msgs;     /* count; NULL in it: damaged or unreadable. READY, SLOT, MOVE */
-    struct lv_entry *entries; /* PAGE, SHED */
-    uint32_t entry_count;
+    struct lv_msg **msgs; /* READY, SLOT, MOVE: `count` of them, fewer after an error; NULL in it: damaged */
+    struct lv_entry *entries;   /* PAGE, SHED */
+    uint32_t entry_count, done; /* done: SHED, places before an error */
     bool is_rescued; /* PAGE: put together from the records of its messages; some may be missing */
-    enum lv_err err;
-    uint64_t *orders; /* MOVE */
+    uint32_t tries;             /* SHED: that failed, one after the other */
+    enum lv_err err;            /* LV_ENOMEM, LV_EIO: may be tried again; PAGE: LV_ECORRUPT */
+    uint64_t *orders;           /* MOVE */
     uint64_t places[];
 };
 

@@ -37,6 +37,7 @@ void lv_queue_free(struct lv_queue *q)
         return;
     lv_ready_clear(&q->ready); /* without a word in the log */
     lv_slots_fini(&q->slots);
+    lv_queue_forget_passed(q);
     q->is_noted = true; /* nobody is to hear more of it */
     lv_list_remove(&q->changed);
     lv_list_remove(&q->blocked);

@@ -31,21 +31,24 @@ struct lv_queue {
     struct lv_journal *journal; /* NULL: none, and all below is unused */
     uint64_t id, name;
     bool is_durable;
-    bool is_loading;     /* one load at a time is on its way */
-    bool is_moving;      /* a load for lv_queue_move is on its way */
-    bool is_stuck;       /* the last one moved nothing */
-    bool is_asking;      /* inside of ops->load */
-    bool wants_get;      /* a get found that it has to wait */
-    uint32_t generation; /* of the ready list: loads for an earlier one are for nobody */
-    uint64_t here_bytes; /* of messages in the ready list that are in memory */
+    bool is_loading; /* one load at a time is on its way */
+    bool is_moving;  /* a load for lv_queue_move is on its way */
+    bool is_stuck;   /* the last one moved nothing */
+    bool is_asking;  /* inside of ops->load */
+    bool has_failed; /* in the journal's `failed`: nothing is fetched until it is tried again */
+    uint8_t failed_reads; /* of what is next, one after the other */
+    bool wants_get;       /* a get found that it has to wait */
+    uint32_t generation;  /* of the ready list: loads for an earlier one are for nobody */
+    uint64_t here_bytes;  /* of messages in the ready list that are in memory */
     uint64_t unsettled_here_bytes;
     uint64_t handed_to; /* HANDED says so: what has a smaller seq may be handed out, once stable */
     uint64_t handed_ok; /* as much of it as is stable */
     lv_lsn handed_end;  /* what must be stable for handed_to */
     uint64_t redelivered_below;      /* before the last restart these may have been handed out */
     uint64_t state_place;            /* of its last state; 0: none */
-    struct lv_link changed, blocked; /* in the journal's lists */
-    struct lv_restore *restore;      /* while recovering */
+    struct lv_link changed, blocked; /* in the journal's lists; `blocked` in `failed` too */
+    /* Messages and pages that could not be read, each a chunk of its own: nobody gets them in this life. */
+    struct lv_ready_chunk *passed;
 };
 
 static inline uint64_t lv_queue_ready_count(const struct lv_queue *q)
@@ -85,6 +88,8 @@ enum lv_err lv_queue_log_slot(struct lv_queue *q, struct lv_msg *msg, uint32_t s
 void lv_queue_page_more(struct lv_queue *q);
 /* `n` slots are about to be forgotten: says so in the log. */
 void lv_queue_drop_slots(struct lv_queue *q, const uint32_t *slots, size_t n);
+/* Forgets, without a word in the log, what could not be read. */
+void lv_queue_forget_passed(struct lv_queue *q);
 /* Its entry counts no longer. */
 void lv_queue_unlive(struct lv_queue *q, const struct lv_entry *e);
 /* Drops the ready list and what was returned, in the log too. */

@@ -102,18 +102,26 @@ static int by_order(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* What was handed out or came back: older than all that is in the ready list. */
+/* What was handed out, came back, or could not be read: older than all that is in the ready list. */
 static enum lv_err put_slots(struct writer *s)
 {
     const struct lv_slots *slots = &s->q->slots;
     enum lv_err err = LV_OK;
-    size_t n = 0;
+    size_t n = 0, most = slots->used;
 
-    if (slots->used == 0)
-        return LV_OK;
-    struct lv_entry *list = lv_mem_alloc(slots->used * sizeof(*list), LV_TAG_QUEUE);
+    for (struct lv_ready_chunk *c = s->q->passed; c != NULL && err == LV_OK; c = c->next) {
+        most++;
+        if (c->is_page)
+            err = put_page(s, c);
+    }
+    if (most == 0 || err != LV_OK)
+        return err;
+    struct lv_entry *list = lv_mem_alloc(most * sizeof(*list), LV_TAG_QUEUE);
     if (list == NULL)
         return LV_ENOMEM;
+    for (const struct lv_ready_chunk *c = s->q->passed; c != NULL; c = c->next)
+        if (!c->is_page && lv_queue_is_kept(s->q, &c->entries[0]))
+            list[n++] = c->entries[0];
     for (unsigned k = 0; k < slots->count; k++) {
         for (uint32_t i = 0; i < slots->chunks[k]->fresh; i++) {
             const struct lv_slot *slot = &slots->chunks[k]->slots[i];

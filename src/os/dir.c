@@ -33,6 +33,10 @@ static enum lv_err from_errno(void)
         return LV_ENOTFOUND;
     case EEXIST:
         return LV_EEXISTS;
+    case EMFILE: /* as memory: nothing is wrong with the disk, and later there may be some */
+    case ENFILE:
+    case ENOMEM:
+        return LV_ENOMEM;
     default:
         return LV_EIO;
     }

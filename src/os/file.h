@@ -3,7 +3,8 @@
  * Everything that must survive goes through these calls and no other, so that a test can put another directory behind
  * them: one that fails the n-th call, or one that drops, tears and reorders what was not synced (test/support).
  * Names    of files in the directory, without '/'; at most LV_FILE_NAME_MAX bytes.
- * Errors   LV_EIO with errno; LV_ENOSPC when the disk or a quota is full (ENOSPC, EDQUOT); LV_ENOTFOUND, LV_EEXISTS.
+ * Errors   LV_EIO with errno; LV_ENOSPC when the disk or a quota is full (ENOSPC, EDQUOT); LV_ENOMEM when memory or file
+ *          descriptors are short (EMFILE, ENFILE, ENOMEM): later it may work; LV_ENOTFOUND, LV_EEXISTS.
  * Thread   any, for different files. One file: reads at any time from any thread; everything else from one thread at a time.
  */
 #ifndef LV_OS_FILE_H

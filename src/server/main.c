@@ -450,7 +450,7 @@ static int recover(void)
         return fail(dir, "another process is using this data directory", EX_TEMPFAIL);
     if (err == LV_ENOSPC)
         return fail(dir, lv_err_text(err), EX_CANTCREAT);
-    return fail(dir, err == LV_EIO ? strerror(errno) : lv_err_text(err), code);
+    return fail(dir, err == LV_EIO || err == LV_ENOMEM ? strerror(errno) : lv_err_text(err), code);
 }
 
 /* EX_OK, or what the process ends with. */

@@ -472,15 +472,22 @@ static enum lv_err make_one(struct lv_store *s, struct lv_wal *wal)
     return err;
 }
 
+/* It may work later. */
+static bool is_shortage(enum lv_err err)
+{
+    return err == LV_ENOSPC || err == LV_ENOMEM;
+}
+
 static void make_file(struct lv_job *job)
 {
     struct make_job *m = (struct make_job *)job;
     enum lv_err err = make_one(m->store, m->wal);
 
-    if (err != LV_OK && err != LV_ENOSPC && err != LV_ENOMEM)
+    if (err != LV_OK && !is_shortage(err))
         fail(m->store, err, "make a log file");
     atomic_store(&m->is_posted, false);
-    lv_gate_raise(&m->store->gate);
+    if (err == LV_OK)
+        lv_gate_raise(&m->store->gate); /* otherwise it is tried again in a while */
 }
 
 static void want_file(struct lv_store *s, struct make_job *m)
@@ -560,7 +567,7 @@ static void run(void *ctx)
         }
         if (is_last && (!must_wait || atomic_load(&s->is_full)))
             return;
-        bool retries = must_wait || atomic_load(&s->is_full);
+        bool retries = must_wait || lv_wal_wants_file(s->messages) || lv_wal_wants_file(s->topology);
         lv_gate_wait(&s->gate, retries ? FULL_RETRY_MS : is_marked ? 0 : IDLE_MARK_MS);
         if (!is_marked && !must_wait && !has_news(s->messages) && !has_news(s->topology)) {
             is_marked = true;
@@ -603,17 +610,22 @@ enum lv_err lv_store_step(struct lv_store *s)
     bool did = true, must_wait = false;
     enum lv_err err = LV_OK;
 
-    while (err == LV_OK && (did || must_wait)) {
+    while (did || must_wait) {
+        bool was_waiting = must_wait;
+        enum lv_err made = LV_OK;
         if (lv_wal_wants_file(s->messages))
-            err = make_one(s, s->messages);
-        if (err == LV_OK && lv_wal_wants_file(s->topology))
-            err = make_one(s, s->topology);
-        if (err == LV_ENOSPC && must_wait)
-            return err;
-        if (err == LV_OK || err == LV_ENOSPC)
+            made = make_one(s, s->messages);
+        if (made == LV_OK && lv_wal_wants_file(s->topology))
+            made = make_one(s, s->topology);
+        err = is_shortage(made) ? LV_OK : made;
+        if (err == LV_OK)
             err = do_round(s, &did, &must_wait);
+        if (err != LV_OK) {
+            fail(s, err, "write or sync the log");
+            return err;
+        }
+        if (was_waiting && must_wait && !did)
+            return made == LV_OK ? LV_EAGAIN : made;
     }
-    if (err != LV_OK && err != LV_ENOSPC && err != LV_ENOMEM)
-        fail(s, err, "write or sync the log");
     return err;
 }

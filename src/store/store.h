@@ -87,7 +87,8 @@ enum lv_err lv_store_start(struct lv_store *s) LV_MUST_USE;
 enum lv_err lv_store_stop(struct lv_store *s) LV_MUST_USE;
 /* Something was appended. Any thread; cheap when the log thread knows. */
 void lv_store_wake(struct lv_store *s);
-/* One round by hand: files made, everything complete written and synced. For programs without threads. */
+/* One round by hand: files made, everything complete written and synced. For programs without threads. LV_ENOSPC, LV_ENOMEM,
+ * LV_EAGAIN: not all of it could be, and later it may; any other error is final. */
 enum lv_err lv_store_step(struct lv_store *s) LV_MUST_USE;
 /* Workers: `reader` for reads, `keeper` for everything else that blocks. */
 struct lv_worker *lv_store_reader(struct lv_store *s);

@@ -328,7 +328,7 @@ static enum lv_err next_file(struct lv_wal *wal, lv_lsn lsn)
     wal->file = NULL;
     enum lv_err err = lv_wal_open_file(wal, number, LV_FILE_WRITE, &wal->file);
     if (err != LV_OK)
-        return err;
+        return err == LV_ENOMEM ? LV_EAGAIN : err;
     atomic_store(&wal->current, number);
     lv_wal_write_head(wal, number, head);
     ring_put(wal, lsn, head, sizeof(head));

@@ -109,7 +109,7 @@ enum lv_err lv_wal_write(struct lv_wal *wal, lv_lsn upto, bool *did) LV_MUST_USE
 enum lv_err lv_wal_mark(struct lv_wal *wal) LV_MUST_USE;
 /* Should lv_wal_make_file be called? */
 bool lv_wal_wants_file(const struct lv_wal *wal);
-/* Creates the file after the newest one, whole and lasting. Any one thread. LV_ENOSPC: try again later. */
+/* Creates the file after the newest one, whole and lasting. Any one thread. LV_ENOSPC, LV_ENOMEM: try again later. */
 enum lv_err lv_wal_make_file(struct lv_wal *wal) LV_MUST_USE;
 
 /* ---- files ---- */

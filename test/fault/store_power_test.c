@@ -24,7 +24,7 @@ static struct cuts cuts;
 static void judge(struct sim_dir *sim, enum sim_cut mode)
 {
     cuts.images++;
-    world_judge(cuts.world, sim_dir_cut(sim, &cuts.rng, mode), lv_rng_next(&cuts.rng));
+    world_judge(cuts.world, sim_dir_cut(sim, &cuts.rng, mode));
 }
 
 static void on_op(void *ctx, struct sim_dir *sim, enum sim_op op, bool is_done)

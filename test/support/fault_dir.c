@@ -14,6 +14,7 @@ struct fault_dir {
     uint64_t nth;
     enum lv_err err;
     unsigned how;
+    bool is_paused;
 };
 
 struct fault_file {
@@ -47,10 +48,10 @@ static enum lv_err check(struct fault_dir *fault, enum fault_kind kind)
     enum lv_err err = LV_OK;
 
     pthread_mutex_lock(&fault->mutex);
-    fault->counts[kind]++;
-    fault->counts[FAULT_ANY]++;
+    fault->counts[kind] += !fault->is_paused;
+    fault->counts[FAULT_ANY] += !fault->is_paused;
     uint64_t count = fault->counts[fault->kind];
-    if (fault->nth != 0 && (fault->kind == kind || fault->kind == FAULT_ANY) &&
+    if (!fault->is_paused && fault->nth != 0 && (fault->kind == kind || fault->kind == FAULT_ANY) &&
         (count == fault->nth || (count > fault->nth && (fault->how & FAULT_STICKY) != 0))) {
         err = fault->err;
         fault->hits++;
@@ -61,7 +62,10 @@ static enum lv_err check(struct fault_dir *fault, enum fault_kind kind)
 
 static enum lv_err fail(enum lv_err err)
 {
-    errno = err == LV_ENOSPC ? ENOSPC : err == LV_ENOTFOUND ? ENOENT : EIO;
+    errno = err == LV_ENOSPC      ? ENOSPC
+            : err == LV_ENOTFOUND ? ENOENT
+            : err == LV_ENOMEM    ? EMFILE
+                                  : EIO;
     return err;
 }
 
@@ -249,6 +253,13 @@ void fault_dir_fail(struct fault_dir *fault, enum fault_kind kind, uint64_t nth,
     fault->nth = nth;
     fault->err = err;
     fault->how = how;
+    pthread_mutex_unlock(&fault->mutex);
+}
+
+void fault_dir_pause(struct fault_dir *fault, bool is_paused)
+{
+    pthread_mutex_lock(&fault->mutex);
+    fault->is_paused = is_paused;
     pthread_mutex_unlock(&fault->mutex);
 }
 

@@ -58,6 +58,8 @@ struct lv_dir *fault_dir_door(struct fault_dir *fault);
  * hear of it. Counts begin again. 0: nothing fails. `how` is a set of enum fault_how. */
 void fault_dir_fail(struct fault_dir *fault, enum fault_kind kind, uint64_t nth, enum lv_err err,
                     unsigned how);
+/* While paused nothing fails and nothing is counted: for a test that looks for itself. */
+void fault_dir_pause(struct fault_dir *fault, bool is_paused);
 /* Calls of `kind` and calls that were made to fail, since the last fault_dir_fail. */
 uint64_t fault_dir_count(struct fault_dir *fault, enum fault_kind kind);
 uint64_t fault_dir_hits(struct fault_dir *fault);

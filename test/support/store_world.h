@@ -15,6 +15,7 @@
 #include "support/sim_dir.h"
 
 struct world;
+struct fault_dir;
 
 struct world_config {
     uint64_t file_bytes;  /* 0: as small as can be */
@@ -23,8 +24,11 @@ struct world_config {
     uint32_t body_max;    /* of most messages; some are several records long */
     bool has_deletes;     /* queues are deleted and made anew */
     bool has_transients;  /* some messages are not persistent */
-    struct lv_dir *door;  /* instead of the disk's own; borrows */
     struct sim_dir *disk; /* takes; NULL: a new one */
+    struct fault_dir *fault; /* in front of the disk; borrows. Pauses while the world looks for itself */
+    bool may_pass;           /* reads fail: messages may be passed over until the next life */
+    bool is_lenient;         /* allocations fail: what could not be written down may come again */
+    bool may_leak;           /* a file of the log may stay longer than what is in it */
 };
 
 enum world_end {
@@ -33,21 +37,26 @@ enum world_end {
     WORLD_CUT,  /* the power goes */
 };
 
+/* An empty disk, opened. */
 struct world *world_new(uint64_t seed, const struct world_config *config);
-/* As world_new, but what cannot be opened is an error and not a failed test. */
-enum lv_err world_try_new(uint64_t seed, const struct world_config *config, struct world **out);
+/* The same, not opened yet. */
+struct world *world_closed(uint64_t seed, const struct world_config *config);
 /* NULL is allowed. */
 void world_free(struct world *w);
 /* Random operations; fewer when the disk stops working. */
 void world_run(struct world *w, unsigned ops);
-/* Thousands of messages into one queue at once: pages. */
+/* Thousands of messages to one queue. */
 void world_burst(struct world *w);
-/* Ends this life and begins another on what is left. */
+/* Ends this life and begins another on what is left: world_end, and world_open, which must succeed. */
 void world_restart(struct world *w, enum world_end how);
+/* Ends this life; a stop that does not succeed is a kill. The world is closed then. */
+void world_end(struct world *w, enum world_end how);
+/* Opens what the last life left, and holds it against the model. After an error it is still closed. */
+enum lv_err world_open(struct world *w);
 /* Stops in order, closes, keeps the disk. false: a call failed. */
 bool world_close(struct world *w);
 /* Opens `image` (takes it) aside and holds it against the model; the world goes on as if nothing had been. */
-void world_judge(struct world *w, struct sim_dir *image, uint64_t seed);
+void world_judge(struct world *w, struct sim_dir *image);
 /* What an image that may be damaged gives back, as it came, queue by queue. Bodies that come are right, or the test fails. */
 struct world_item {
     uint64_t queue;
@@ -70,12 +79,14 @@ void world_view(const struct world *w, struct sim_dir *image, bool goes_round,
                 void *ctx, struct world_view *v);
 void world_view_fini(struct world_view *v);
 struct sim_dir *world_disk(struct world *w);
+bool world_is_open(const struct world *w);
 /* Is the store dead: did a call fail? */
 bool world_is_dead(const struct world *w);
-/* How often `failed` was told; and did anything become stable after it? */
+/* How often `failed` was told in this life. */
 unsigned world_failures(const struct world *w);
 struct world_totals {
-    uint64_t published, confirmed, delivered, checkpoints, removed, moved, transactions, lives;
+    uint64_t published, confirmed, delivered, checkpoints, removed, moved, transactions, lives,
+        passed;
 };
 void world_totals(const struct world *w, struct world_totals *out);
 

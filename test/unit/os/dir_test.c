@@ -196,6 +196,26 @@ LV_TEST(a_short_write_goes_on_until_the_error)
     close_and_remove(d);
 }
 
+/* Too many open files say nothing of the disk: it is a shortage, as of memory. */
+LV_TEST(without_descriptors_an_opening_may_be_tried_again)
+{
+    struct rlimit old, low = { 0, 0 };
+    struct lv_dir *d = open_new();
+    struct lv_file *f = create(d, "a"), *again;
+
+    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+    low.rlim_max = old.rlim_max;
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+    enum lv_err err = lv_dir_open_file(d, "a", LV_FILE_READ, &again);
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
+    CHECK_EQ(err, LV_ENOMEM);
+    CHECK_EQ(errno, EMFILE);
+    CHECK_EQ(lv_dir_open_file(d, "a", LV_FILE_READ, &again), LV_OK);
+    lv_file_close(again);
+    lv_file_close(f);
+    close_and_remove(d);
+}
+
 LV_TEST(reserved_bytes_are_zeros_and_kept)
 {
     static char buf[70000];

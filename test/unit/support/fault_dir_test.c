@@ -103,6 +103,23 @@ LV_TEST(every_call_fails_in_turn)
     CHECK_EQ(hits, FAULT_ANY - 3);
 }
 
+LV_TEST(while_paused_nothing_fails_or_counts)
+{
+    struct sim_dir *sim = sim_dir_new();
+    struct fault_dir *fault = fault_dir_new(sim_dir_door(sim));
+    enum lv_err err = LV_EIO;
+
+    fault_dir_fail(fault, FAULT_ANY, 1, LV_EIO, FAULT_ONCE);
+    fault_dir_pause(fault, true);
+    CHECK_EQ(run(fault_dir_door(fault), &err), 0);
+    CHECK_EQ(fault_dir_count(fault, FAULT_ANY), 0);
+    fault_dir_pause(fault, false);
+    CHECK_EQ(lv_dir_sync(fault_dir_door(fault)), LV_EIO);
+    CHECK_EQ(fault_dir_hits(fault), 1);
+    fault_dir_free(fault);
+    sim_dir_free(sim);
+}
+
 LV_TEST(a_short_write_leaves_its_first_half)
 {
     struct sim_dir *sim = sim_dir_new();
