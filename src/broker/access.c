@@ -2,7 +2,7 @@
 #include "broker/access.h"
 
 #include "base/mem.h"
-#include "broker/policies_priv.h"
+#include "broker/definitions_priv.h"
 #include "config/config.h"
 #include "os/failpoint.h"
 #include "os/os.h"
@@ -213,9 +213,16 @@ void lv_access_turn(struct lv_shard *shard)
 static enum lv_err emit(void *ctx, enum lv_access_kind kind, struct lv_bytes key,
                         struct lv_bytes value)
 {
+    struct lv_broker *b = ctx;
+    const struct lv_definitions *d = b->definitions;
     char why[1];
 
-    return put(ctx, kind, key, value, why, sizeof(why));
+    /* Users of definitions take the default one's place. */
+    if (d != NULL && d->has_users && kind != LV_ACCESS_VHOST)
+        return LV_OK;
+    if (d != NULL && d->has_users && d->has_vhosts)
+        return LV_OK;
+    return put(b, kind, key, value, why, sizeof(why));
 }
 
 static struct lv_bytes item(const char *items, struct lv_bytes name, const char *otherwise)
@@ -283,11 +290,12 @@ static enum lv_err add_users(struct lv_broker *b, const struct lv_defaults *d)
 }
 
 /* All of it or nothing: a directory with half of it would count as set up. */
-static void wait_stable(struct lv_broker *b)
+void lv_broker_wait_stable(struct lv_broker *b)
 {
     if (b->store == NULL)
         return;
-    while (lv_wal_stable(lv_store_topology(b->store)) < b->topology_end &&
+    struct lv_wal *wal = lv_store_topology(b->store);
+    while ((!lv_wal_pump(wal, LV_REGISTRY_LOOP) || lv_wal_stable(wal) < b->topology_end) &&
            !atomic_load(&b->is_disk_full)) {
         lv_store_wake(b->store);
         lv_os_sleep_us(50);
@@ -301,10 +309,10 @@ static enum lv_err first_records(struct lv_broker *b)
 
     if (err == LV_OK)
         err = lv_defaults_emit(&d, emit, b);
-    if (err == LV_OK)
+    if (err == LV_OK && (b->definitions == NULL || !b->definitions->has_users))
         err = add_users(b, &d);
     if (err == LV_OK)
-        wait_stable(b);
+        lv_broker_wait_stable(b);
     return err;
 }
 
@@ -334,6 +342,8 @@ enum lv_err lv_broker_begin(struct lv_broker *b)
     if (err == LV_OK && lv_access_count(b->access, LV_ACCESS_USER) == 0 &&
         lv_access_count(b->access, LV_ACCESS_VHOST) == 0)
         err = first_records(b);
+    if (err == LV_OK)
+        err = lv_definitions_boot(b);
     if (err == LV_OK)
         err = apply_policies(b);
     rule.burst = b->settings->login_failures;

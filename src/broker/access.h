@@ -9,8 +9,8 @@
 #include "broker/broker.h"
 #include "security/access.h"
 
-/* After lv_broker_recover, before the loops run: on an empty directory the records that the settings ask for, and the
- * thread that compares passwords. LV_EINVAL: the settings name a first user that cannot be; LV_EIO, LV_ENOMEM. */
+/* After lv_broker_recover, before the loops run: on an empty directory the records that the settings ask for, definitions (definitions.h), and the
+ * thread that compares passwords. LV_EINVAL: the settings name a first user that cannot be, or lv_broker_definitions_why() tells it; LV_EIO, LV_ENOMEM. */
 enum lv_err lv_broker_begin(struct lv_broker *b) LV_MUST_USE;
 
 /* For each kind <name>: enum lv_err lv_broker_put_<name>(b, record, why, cap): makes it, or replaces what it was.

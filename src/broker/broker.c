@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "broker/policies_priv.h"
+#include "broker/definitions_priv.h"
 
 /* ---- life ---- */
 
@@ -114,6 +114,7 @@ void lv_broker_free(struct lv_broker *b)
         lv_vhost_free(LV_CONTAINER_OF(link, struct lv_vhost, ending));
     lv_ptrmap_fini(&b->vhosts);
     lv_parameters_free(atomic_load_explicit(&b->globals, memory_order_relaxed));
+    lv_definitions_free(b->definitions);
     lv_access_free(b->access);
     lv_wal_reader_free(b->wal_reader);
     lv_store_close(b->store);

@@ -16,6 +16,7 @@
 enum { LV_ALARM_MEMORY = 1, LV_ALARM_DISK = 2 };
 
 struct lv_parameters;
+struct lv_definitions;
 
 struct lv_vhost {
     struct lv_ptrmap_entry name; /* first */
@@ -132,8 +133,10 @@ struct lv_broker {
     bool is_stopping;
     _Atomic uint8_t alarms; /* LV_ALARM_*; the registry's, read by any */
 
-    /* policies.c */
+    /* policies.c, definitions_boot.c */
     _Atomic(struct lv_parameters *) globals; /* likewise */
+    struct lv_definitions *definitions;      /* to be applied at the start */
+    char definitions_why[2048];
 
     /* access.c */
     struct lv_access *access;
@@ -231,6 +234,8 @@ void lv_count_note(void *home_queue);
 void lv_count_last(struct lv_home_queue *hq);
 
 /* access.c */
+/* Before the loops run: what was appended to the topology is stable afterwards, unless the disk is full. */
+void lv_broker_wait_stable(struct lv_broker *b);
 /* At the end of each turn. */
 void lv_access_turn(struct lv_shard *shard);
 void lv_broker_mail_access(struct lv_shard *shard);
@@ -286,6 +291,15 @@ void lv_home_available(struct lv_journal *j, uint64_t queue);
 /* Ends a queue at its home and in the directory, then finishes `call` (may be NULL). */
 void lv_home_delete(struct lv_shard *shard, struct lv_home_queue *hq, struct lv_call *call);
 void lv_broker_mail_remove(struct lv_shard *registry, const struct lv_mail *m);
+/* Makes what is not there yet, in the log and in the router. Registry. add_queue borrows `entry`, which stays the caller's on an
+ * error; bind: LV_EINVAL as lv_router_bind. LV_EFULL, LV_ENOMEM. */
+enum lv_err lv_registry_add_queue(struct lv_broker *b, struct lv_vhost *v,
+                                  struct lv_queue_entry *entry) LV_MUST_USE;
+enum lv_err lv_registry_add_exchange(struct lv_broker *b, struct lv_vhost *v,
+                                     const struct lv_exchange_spec *spec) LV_MUST_USE;
+enum lv_err lv_registry_bind(struct lv_broker *b, struct lv_vhost *v, struct lv_exchange *source,
+                             struct lv_dest *dest, struct lv_bytes key,
+                             struct lv_bytes arguments) LV_MUST_USE;
 /* Ends a queue that has no home; one that has is left alone. Registry. */
 void lv_queue_end_unused(struct lv_shard *registry, struct lv_vhost *vhost,
                          struct lv_queue_entry *entry);

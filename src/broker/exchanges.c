@@ -30,6 +30,17 @@ static bool is_one_too_many(struct lv_broker *b, struct lv_call *call)
     return true;
 }
 
+enum lv_err lv_registry_add_exchange(struct lv_broker *b, struct lv_vhost *v,
+                                     const struct lv_exchange_spec *spec)
+{
+    struct lv_exchange *x;
+    enum lv_err err = lv_meta_put_exchange(b, v, spec);
+
+    if (err == LV_OK)
+        err = lv_router_declare(&v->router, spec, &x);
+    return err == LV_OK ? lv_policies_apply_exchange(v, x) : err;
+}
+
 static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
 {
     struct lv_router *router = &call->vhost->router;
@@ -64,11 +75,7 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
             (void)lv_call_may(call, LV_OP_EXCHANGE_NEW_ALTERNATE, &on);
     }
     if (call->failure.code == 0) {
-        enum lv_err err = lv_meta_put_exchange(registry->broker, call->vhost, &spec);
-        if (err == LV_OK)
-            err = lv_router_declare(router, &spec, &x);
-        if (err == LV_OK)
-            err = lv_policies_apply_exchange(call->vhost, x);
+        enum lv_err err = lv_registry_add_exchange(registry->broker, call->vhost, &spec);
         if (err != LV_OK)
             lv_call_fail(call, 541, "%s", lv_err_text(err));
     }
@@ -161,6 +168,14 @@ static void fail_match(struct lv_call *call)
                      lv_value_type_name(&v), lv_print_value(&v, value, sizeof(value)));
 }
 
+enum lv_err lv_registry_bind(struct lv_broker *b, struct lv_vhost *v, struct lv_exchange *source,
+                             struct lv_dest *dest, struct lv_bytes key, struct lv_bytes arguments)
+{
+    enum lv_err err = lv_meta_binding(b, v, true, source, dest, key, arguments);
+
+    return err == LV_OK ? lv_router_bind(&v->router, source, dest, key, arguments) : err;
+}
+
 /* RabbitMQ 4.3.5: more than two "#" in a topic pattern are refused. (Here matching would stay linear.) */
 #define TOPIC_HASHES_MAX 2u
 
@@ -190,10 +205,8 @@ static void bind_at_registry(struct lv_shard *registry, struct lv_call *call)
     struct lv_dest *dest = x != NULL ? binding_destination(call) : NULL;
 
     if (dest != NULL && !has_too_many_hashes(call, x)) {
-        enum lv_err err = lv_meta_binding(registry->broker, call->vhost, true, x, dest, call->key,
-                                          call->arguments);
-        if (err == LV_OK)
-            err = lv_router_bind(&call->vhost->router, x, dest, call->key, call->arguments);
+        enum lv_err err =
+            lv_registry_bind(registry->broker, call->vhost, x, dest, call->key, call->arguments);
         if (err == LV_EINVAL)
             fail_match(call);
         else if (err != LV_OK)

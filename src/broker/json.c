@@ -4,21 +4,13 @@
 
 #include "broker/policies_priv.h"
 
-/* A way through a value without recursion: the open arrays and objects, outermost first. */
-struct level {
-    const json_t *value;
-    size_t index; /* of arrays: the next one */
-    void *member; /* of objects: the next one */
-};
-
-static struct level level_of(const json_t *v)
+struct lv_json_level lv_json_level(const json_t *v)
 {
     /* Jansson's iterators want a value that could be changed. */
-    return (struct level){ v, 0, json_object_iter((json_t *)(uintptr_t)v) };
+    return (struct lv_json_level){ v, 0, json_object_iter((json_t *)(uintptr_t)v) };
 }
 
-/* The next child, or NULL at the end; *key is its name in an object. */
-static const json_t *next_child(struct level *l, const char **key)
+const json_t *lv_json_next(struct lv_json_level *l, const char **key)
 {
     json_t *open = (json_t *)(uintptr_t)l->value;
     void *at = l->member;
@@ -40,20 +32,20 @@ static bool is_open(const json_t *v)
 
 static bool is_too_deep(const json_t *v)
 {
-    struct level levels[LV_JSON_DEPTH_MAX];
+    struct lv_json_level levels[LV_JSON_DEPTH_MAX];
     size_t depth = 0;
     const char *key;
 
     if (is_open(v))
-        levels[depth++] = level_of(v);
+        levels[depth++] = lv_json_level(v);
     while (depth != 0) {
-        const json_t *child = next_child(&levels[depth - 1], &key);
+        const json_t *child = lv_json_next(&levels[depth - 1], &key);
         if (child == NULL)
             depth--;
         else if (is_open(child) && depth == LV_JSON_DEPTH_MAX)
             return true;
         else if (is_open(child))
-            levels[depth++] = level_of(child);
+            levels[depth++] = lv_json_level(child);
     }
     return false;
 }
@@ -137,7 +129,7 @@ static void put_name(struct lv_wr *w, const char *name)
 
 void lv_json_print_term(struct lv_wr *w, const json_t *v)
 {
-    struct level levels[LV_JSON_DEPTH_MAX + 1];
+    struct lv_json_level levels[LV_JSON_DEPTH_MAX + 1];
     size_t depth = 0;
     const char *key;
     bool is_first = true;
@@ -147,10 +139,10 @@ void lv_json_print_term(struct lv_wr *w, const json_t *v)
         return;
     }
     put(w, json_is_array(v) ? "[" : "#{");
-    levels[depth++] = level_of(v);
+    levels[depth++] = lv_json_level(v);
     while (depth != 0) {
-        struct level *l = &levels[depth - 1];
-        const json_t *child = next_child(l, &key);
+        struct lv_json_level *l = &levels[depth - 1];
+        const json_t *child = lv_json_next(l, &key);
         if (child == NULL) {
             put(w, json_is_array(l->value) ? "]" : "}");
             depth--;
@@ -167,6 +159,6 @@ void lv_json_print_term(struct lv_wr *w, const json_t *v)
             continue;
         }
         put(w, json_is_array(child) ? "[" : "#{");
-        levels[depth++] = level_of(child);
+        levels[depth++] = lv_json_level(child);
     }
 }

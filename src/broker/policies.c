@@ -226,6 +226,13 @@ static void write_policy(struct lv_wr *w, const json_t *value, size_t *at, size_
     lv_wr_bytes(w, tail, (size_t)used);
 }
 
+void lv_policy_write(struct lv_wr *w, const json_t *value)
+{
+    size_t at, len;
+
+    write_policy(w, value, &at, &len);
+}
+
 static struct lv_bytes put_bytes(struct lv_wr *w, struct lv_bytes b)
 {
     size_t at = w->used;

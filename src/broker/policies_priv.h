@@ -12,6 +12,15 @@
 
 /* NULL: `why` says what is wrong and where. Values of any kind; at most LV_JSON_DEPTH_MAX deep. Freed by json_decref. */
 json_t *lv_json_parse(struct lv_bytes text, char *why, size_t cap) LV_MUST_USE;
+/* A way through a value without recursion: keep the open arrays and objects, outermost first. */
+struct lv_json_level {
+    const json_t *value;
+    size_t index; /* of arrays: the next one */
+    void *member; /* of objects: the next one */
+};
+struct lv_json_level lv_json_level(const json_t *v);
+/* The next child, or NULL at the end; *key is its name in an object, else NULL. */
+const json_t *lv_json_next(struct lv_json_level *l, const char **key);
 /* Text without blanks; keys stay in their order. */
 void lv_json_write(struct lv_wr *w, const json_t *v);
 /* Appends a value as RabbitMQ's texts show it, an Erlang term: <<"x">>, [1,2], #{<<"a">> => 1}. What is too long is cut. */
@@ -47,6 +56,9 @@ const json_t *lv_policy_merge(const char *key, const json_t *user, const json_t 
 /* ---- policies.c ---- */
 
 struct lv_parameters; /* of one virtual host, or the global ones */
+
+/* The text that is kept of a checked policy. */
+void lv_policy_write(struct lv_wr *w, const json_t *value);
 
 /* A put or del read from the log. Nothing is checked that was checked when it was put. LV_ENOMEM. */
 enum lv_err lv_parameter_visit(struct lv_broker *b, const struct lv_bytes *vhost, bool is_put,

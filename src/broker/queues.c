@@ -266,6 +266,21 @@ uint64_t lv_broker_queue_count(const struct lv_broker *b)
     return sum;
 }
 
+enum lv_err lv_registry_add_queue(struct lv_broker *b, struct lv_vhost *v,
+                                  struct lv_queue_entry *entry)
+{
+    entry->id = ++b->next_queue_id;
+    enum lv_err err = lv_meta_put_queue(b, v, entry);
+    if (err != LV_OK)
+        return err;
+    err = lv_router_add_queue(&v->router, &entry->dest);
+    if (err != LV_OK)
+        (void)!lv_meta_del_queue(b, v, entry);
+    else
+        LV_TALLY(&b->shards[LV_REGISTRY_LOOP], queues_created, 1);
+    return err;
+}
+
 static void declare(struct lv_shard *shard, struct lv_call *call);
 
 static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
@@ -298,18 +313,10 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
         lv_call_finish(registry, call);
         return;
     }
-    entry->id = ++b->next_queue_id;
     if (!exists)
-        err = lv_meta_put_queue(b, call->vhost, entry);
-    if (err == LV_OK) {
-        err = lv_router_add_queue(&call->vhost->router, &entry->dest);
-        if (err != LV_OK)
-            (void)!lv_meta_del_queue(b, call->vhost, entry);
-    }
-    if (err == LV_OK) {
+        err = lv_registry_add_queue(b, call->vhost, entry);
+    if (err == LV_OK)
         LV_TALLY(registry, queues_declared, 1);
-        LV_TALLY(registry, queues_created, 1);
-    }
     if (err == LV_OK && entry->durable) {
         finish_changed(registry, call);
         return;

@@ -305,6 +305,15 @@ enum lv_err lv_router_unbind(struct lv_router *r, struct lv_exchange *source, st
     return LV_OK;
 }
 
+bool lv_router_has_binding(const struct lv_router *r, struct lv_exchange *source,
+                           struct lv_dest *dest, struct lv_bytes key, struct lv_bytes arguments)
+{
+    struct lv_binding *b;
+
+    return key.len <= LV_SHORTSTR_MAX &&
+           lv_binding_find(r, source, dest, key, arguments, &b) == LV_OK && b != NULL;
+}
+
 /* ---- life ---- */
 
 enum lv_err lv_router_init(struct lv_router *r, const struct lv_reclaim *reclaim)

@@ -143,6 +143,11 @@ enum lv_err lv_router_bind(struct lv_router *r, struct lv_exchange *source, stru
 enum lv_err lv_router_unbind(struct lv_router *r, struct lv_exchange *source, struct lv_dest *dest,
                              struct lv_bytes key, struct lv_bytes arguments) LV_MUST_USE;
 
+/* LV_OK of a bind would have changed nothing. The writer. false also without memory (only with unsorted or very long
+ * arguments). */
+bool lv_router_has_binding(const struct lv_router *r, struct lv_exchange *source,
+                           struct lv_dest *dest, struct lv_bytes key, struct lv_bytes arguments);
+
 /* ---- readers ---- */
 struct lv_route_query {
     struct lv_bytes key;              /* routing key */

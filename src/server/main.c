@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "broker/access.h"
 #include "broker/broker.h"
+#include "broker/definitions.h"
 #include "config/config.h"
 #include "loop/conn.h"
 #include "manage/manage.h"
@@ -488,11 +489,26 @@ static int make_manage(void)
     return fail("start", strerror(errno), EX_OSERR);
 }
 
-/* Who may log in. */
+/* The definitions that load_definitions names, checked; *out NULL: none. */
+static int open_definitions(struct lv_definitions **out)
+{
+    char why[LV_DEFINITIONS_WHY_MAX];
+    enum lv_err err = lv_definitions_open(server.settings, out, why, sizeof(why));
+
+    if (err == LV_OK)
+        return EX_OK;
+    return fail("load_definitions", why[0] != '\0' ? why : lv_err_text(err),
+                err == LV_ENOMEM ? EX_OSERR : EX_CONFIG);
+}
+
+/* Who may log in, and what there is. */
 static int begin(void)
 {
     enum lv_err err = lv_broker_begin(server.broker);
+    const char *why = lv_broker_definitions_why(server.broker);
 
+    if (err != LV_OK && why[0] != '\0')
+        return fail("load_definitions", why, err == LV_EINVAL ? EX_CONFIG : EX_OSERR);
     if (err == LV_EINVAL)
         return fail("start",
                     "the first user or virtual host cannot be as default_user, default_pass, "
@@ -520,7 +536,11 @@ static int boot(void)
     if (lv_loops_new(&config, &server.loops) != LV_OK ||
         lv_broker_set_loops(server.broker, server.loops) != LV_OK)
         return fail("start", strerror(errno), EX_OSERR);
+    struct lv_definitions *definitions = NULL;
     int code = open_tls();
+    if (code == EX_OK)
+        code = open_definitions(&definitions);
+    lv_broker_use_definitions(server.broker, definitions);
     if (code == EX_OK)
         code = recover();
     if (code == EX_OK)
@@ -564,13 +584,20 @@ static int tell_notes(bool errors_only)
 
 static int check(void)
 {
+    struct lv_definitions *definitions = NULL;
     size_t files = 0;
     int code = tell_notes(false);
 
+    if (code == EX_OK)
+        code = open_definitions(&definitions);
     if (code != EX_OK)
         return code;
     for (const char *file; (file = lv_config_file(server.config, files)) != NULL; files++)
         printf("%s\n", file);
+    if (definitions != NULL)
+        printf("%s: definitions of %zu items\n", server.settings->load_definitions,
+               lv_definitions_count(definitions));
+    lv_definitions_free(definitions);
     printf("configuration is good (%zu file%s read)\n", files, files == 1 ? "" : "s");
     return EX_OK;
 }
