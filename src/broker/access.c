@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "os/failpoint.h"
 #include "os/os.h"
+#include "security/credentials.h"
 #include "security/defaults.h"
 #include "security/pattern.h"
 
@@ -264,8 +265,10 @@ static enum lv_err add_user(struct lv_broker *b, const struct lv_defaults *d, st
     };
     struct lv_password_hash hash;
     char why[1];
-    enum lv_err err = lv_password_hash(d->algorithm, password, &hash);
+    enum lv_err err = lv_credentials_check(s, password, why, sizeof(why));
 
+    if (err == LV_OK)
+        err = lv_password_hash(d->algorithm, password, &hash);
     if (err == LV_OK)
         err = lv_tags_parse(item(s->default_users_tags, name, ""), &user.tags);
     if (err == LV_OK)
@@ -305,8 +308,11 @@ void lv_broker_wait_stable(struct lv_broker *b)
 static enum lv_err first_records(struct lv_broker *b)
 {
     struct lv_defaults d;
+    char why[1];
     enum lv_err err = lv_defaults_of(b->settings, &d);
 
+    if (err == LV_OK)
+        err = lv_credentials_check(b->settings, d.password, why, sizeof(why));
     if (err == LV_OK)
         err = lv_defaults_emit(&d, emit, b);
     if (err == LV_OK && (b->definitions == NULL || !b->definitions->has_users))

@@ -148,7 +148,9 @@ struct lv_broker {
     struct lv_store *store; /* NULL: nothing is kept */
     _Atomic uint32_t *back; /* by file of the message log, for all journals */
     uint64_t next_queue_id;
-    lv_lsn topology_end;      /* of the last change */
+    lv_lsn topology_end; /* of the last change */
+    struct lv_errand *first_unstable,
+        *last_unstable;       /* errands that wait for it, in the order of their ends */
     uint64_t topology_bytes;  /* appended since the last snapshot */
     uint64_t snapshot_bytes;  /* of the last snapshot */
     lv_lsn checkpoint_from;   /* of the last checkpoint */
@@ -245,6 +247,8 @@ void lv_session_recheck(struct lv_session *s);
 /* errand.c, agent.c */
 /* At the end of each turn that finds some. */
 void lv_errands_turn(struct lv_shard *shard);
+/* More of the topology is stable: some go back to their desks. Registry. */
+void lv_errands_stable(struct lv_broker *b);
 /* No loop runs any more: what is left goes back to its desk, not done. */
 void lv_errands_drop(struct lv_shard *shard);
 void lv_agents_drop(struct lv_shard *registry);

@@ -181,7 +181,8 @@ static void tell_sessions(struct lv_shard *shard)
 static bool has_waiters(const struct lv_shard *shard)
 {
     return !lv_list_empty(&shard->awaiting) || shard->first_waiting != NULL ||
-           !lv_list_empty(&shard->journal.blocked);
+           !lv_list_empty(&shard->journal.blocked) ||
+           (shard->index == LV_REGISTRY_LOOP && shard->broker->first_unstable != NULL);
 }
 
 static void take_stable(struct lv_shard *shard)
@@ -200,6 +201,8 @@ static void take_stable(struct lv_shard *shard)
         tell_sessions(shard);
     if (shard->first_waiting != NULL)
         finish_calls(shard);
+    if (shard->index == LV_REGISTRY_LOOP)
+        lv_errands_stable(shard->broker);
 }
 
 static void retry(struct lv_loop *loop, struct lv_timer *timer)

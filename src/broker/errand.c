@@ -58,6 +58,40 @@ struct lv_errand *lv_desk_take(struct lv_desk *desk)
     return take(&desk->back);
 }
 
+static bool is_stable(const struct lv_broker *b, uint64_t end)
+{
+    return b->store == NULL || lv_wal_stable(lv_store_topology(b->store)) >= end;
+}
+
+/* Behind those that wait already: ends only grow. */
+static void await_stable(struct lv_shard *registry, struct lv_errand *errand)
+{
+    struct lv_broker *b = registry->broker;
+
+    LV_ASSERT(registry->index == LV_REGISTRY_LOOP);
+    if (is_stable(b, b->topology_end)) {
+        lv_errand_finish(registry, errand);
+        return;
+    }
+    errand->end = b->topology_end;
+    errand->next = NULL;
+    if (b->first_unstable != NULL)
+        b->last_unstable->next = errand;
+    else
+        b->first_unstable = errand;
+    b->last_unstable = errand;
+}
+
+void lv_errands_stable(struct lv_broker *b)
+{
+    struct lv_errand *errand;
+
+    while ((errand = b->first_unstable) != NULL && is_stable(b, errand->end)) {
+        b->first_unstable = errand->next;
+        lv_errand_finish(&b->shards[LV_REGISTRY_LOOP], errand);
+    }
+}
+
 void lv_errands_turn(struct lv_shard *shard)
 {
     struct lv_errand *errand = take(&shard->errands), *next;
@@ -74,16 +108,28 @@ void lv_errands_turn(struct lv_shard *shard)
             break;
         case LV_ERRAND_AWAY:
             break;
+        case LV_ERRAND_STABLE:
+            await_stable(shard, errand);
+            break;
         }
     }
 }
 
-void lv_errands_drop(struct lv_shard *shard)
+static void drop(struct lv_shard *shard, struct lv_errand *errand)
 {
-    struct lv_errand *errand = take(&shard->errands), *next;
+    struct lv_errand *next;
 
     for (; errand != NULL; errand = next) {
         next = errand->next;
         lv_errand_finish(shard, errand);
     }
+}
+
+void lv_errands_drop(struct lv_shard *shard)
+{
+    drop(shard, take(&shard->errands));
+    if (shard->index != LV_REGISTRY_LOOP)
+        return;
+    drop(shard, shard->broker->first_unstable);
+    shard->broker->first_unstable = NULL;
 }

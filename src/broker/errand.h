@@ -9,6 +9,7 @@
 #define LV_BROKER_ERRAND_H
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct lv_broker;
 struct lv_shard;
@@ -25,6 +26,7 @@ enum lv_errand_step {
     LV_ERRAND_DONE,
     LV_ERRAND_AGAIN, /* call it in the next turn once more */
     LV_ERRAND_AWAY,  /* somebody on this loop will call lv_errand_finish, or lv_errand_pass */
+    LV_ERRAND_STABLE, /* loop 0: it comes back when what has a name is on stable storage as it is now */
 };
 
 /* Embedded in what is to be done. */
@@ -35,6 +37,7 @@ struct lv_errand {
     void (*done)(struct lv_errand *errand);
     struct lv_desk *desk;
     struct lv_errand *next; /* private */
+    uint64_t end;           /* private */
 };
 
 /* Sends it to a loop; run, done and desk are set. Any thread. After lv_broker_free began it comes back at once, not run. */

@@ -267,6 +267,38 @@ void lv_config_assign_key(struct lv_config *c, const struct lv_where *where, con
     lv_config_assign(c, where, &match, value);
 }
 
+enum lv_err lv_config_set(struct lv_config *running, const char *key, const char *text, char *why,
+                          size_t cap)
+{
+    static const struct lv_where operator= { .layer = LV_FROM_OPERATOR };
+    struct lv_key_match match;
+    struct lv_value value;
+    char wrong[LV_WHY_MAX], number[24];
+
+    if (cap != 0)
+        why[0] = '\0';
+    if (!lv_key_find(lv_bytes_str(key), &match) ||
+        (lv_setting_is_items(match.setting) && match.name[0] == '\0'))
+        return LV_ENOTFOUND;
+    const struct lv_setting *d = match.setting;
+    if (!d->is_live)
+        return LV_EREFUSED;
+    if (lv_value_parse(d, match.pattern, false, text, &value, wrong) != LV_OK) {
+        (void)snprintf(why, cap, "%s", wrong);
+        return LV_EINVAL;
+    }
+    running->no_memory = false;
+    const char *kept = !lv_setting_is_text(d) ? NULL
+                       : match.name[0] == '\0'
+                           ? lv_config_keep(running, value.text)
+                           : with_item(running, lv_value_text(d, &running->settings, number),
+                                       lv_bytes_str(match.name), lv_bytes_str(value.text));
+    if (running->no_memory)
+        return LV_ENOMEM;
+    put(running, d, &operator, kept, value.number);
+    return LV_OK;
+}
+
 /* ---- loading ---- */
 
 static struct lv_config *new_config(void)

@@ -113,6 +113,12 @@ enum lv_err lv_config_reload(struct lv_config *running, const struct lv_config_s
                              void (*each)(void *ctx, const struct lv_config_change *change),
                              void *ctx) LV_MUST_USE;
 
+/* Sets one LIVE key as a file would, until the next reload or restart; of a MAP one item. LV_ENOTFOUND: no such key;
+ * LV_EREFUSED: it changes by a restart only; LV_EINVAL: `why` (of `cap` bytes) says what was expected; LV_ENOMEM. Unless LV_OK
+ * nothing changed. The thread that reloads. A text that it replaces stays in memory, as others may be reading it. */
+enum lv_err lv_config_set(struct lv_config *running, const char *key, const char *value, char *why,
+                          size_t cap) LV_MUST_USE;
+
 /* ---- texts; each writes at most `cap` bytes with the closing NUL and returns the bytes it wanted ---- */
 /* For --help: the settings that have an option, one line each. */
 size_t lv_settings_help(char *out, size_t cap);

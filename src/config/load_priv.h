@@ -8,7 +8,13 @@
 #define LV_CONFIG_FILE_BYTES_MAX 4194304u
 #define LV_CONFIG_NOTES_MAX 256u /* errors and notices that are told */
 
-enum lv_config_layer { LV_FROM_DEFAULT, LV_FROM_FILE, LV_FROM_ENVIRONMENT, LV_FROM_COMMAND_LINE };
+enum lv_config_layer {
+    LV_FROM_DEFAULT,
+    LV_FROM_FILE,
+    LV_FROM_ENVIRONMENT,
+    LV_FROM_COMMAND_LINE,
+    LV_FROM_OPERATOR, /* while it runs */
+};
 
 /* Where a value stands. */
 struct lv_where {

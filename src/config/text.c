@@ -67,6 +67,9 @@ static void say_origin(struct writer *w, const struct lv_where *where)
         break;
     case LV_FROM_COMMAND_LINE:
         say(w, "option --%s", where->name);
+        break;
+    case LV_FROM_OPERATOR:
+        say(w, "set while it runs");
     }
 }
 

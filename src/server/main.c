@@ -512,7 +512,8 @@ static int begin(void)
     if (err == LV_EINVAL)
         return fail("start",
                     "the first user or virtual host cannot be as default_user, default_pass, "
-                    "default_vhost, default_permissions, default_users say",
+                    "default_vhost, default_permissions, default_users and "
+                    "credential_validator say",
                     EX_CONFIG);
     return err == LV_OK ? EX_OK : fail("start", lv_err_text(err), EX_OSERR);
 }

@@ -89,6 +89,51 @@ LV_TEST(errand_runs_in_slices_on_every_loop)
     close_desk();
 }
 
+struct change {
+    struct lv_errand errand;
+    const char *user;
+};
+
+static enum lv_errand_step put_user(struct lv_shard *shard, struct lv_errand *errand)
+{
+    const struct change *c = (const struct change *)errand;
+    const struct lv_user_record user = { .name = S(c->user),
+                                         .max_connections = LV_NO_LIMIT,
+                                         .max_channels = LV_NO_LIMIT };
+    char why[64];
+
+    CHECK_EQ(lv_broker_put_user(lv_shard_broker(shard), &user, why, sizeof(why)), LV_OK);
+    return LV_ERRAND_STABLE;
+}
+
+static enum lv_errand_step do_nothing(struct lv_shard *shard, struct lv_errand *errand)
+{
+    (void)shard, (void)errand;
+    return LV_ERRAND_STABLE;
+}
+
+LV_TEST(errand_comes_back_when_what_it_did_is_stable)
+{
+    struct change a = { { .run = put_user, .desk = &desk }, "a" };
+    struct change b = { { .run = put_user, .desk = &desk }, "b" };
+    struct lv_errand nothing = { .run = do_nothing, .desk = &desk };
+    struct lv_errand *back, *order[2];
+    unsigned n = 0;
+
+    open_desk();
+    lv_errand_send(B, 0, &a.errand);
+    lv_errand_send(B, 0, &b.errand);
+    while (n < 2) {
+        sem_wait(&woken);
+        for (back = lv_desk_take(&desk); back != NULL; back = back->next)
+            order[n++] = back;
+    }
+    CHECK(order[0] == &a.errand && order[1] == &b.errand);
+    lv_errand_send(B, 0, &nothing);
+    await(&nothing); /* at once: everything is */
+    close_desk();
+}
+
 /* ---- agents ---- */
 
 static void declare(const char *queue, bool durable)

@@ -80,3 +80,39 @@ LV_TEST(a_wrong_configuration_changes_nothing)
     CHECK_EQ(lv_config_settings(c)->heartbeat, 10);
     lv_config_free(c);
 }
+
+LV_TEST(a_live_setting_can_be_set_by_itself)
+{
+    struct lv_config_sources first = ARGS("--log.connection.level", "error");
+    struct lv_config *c;
+    char why[512], list[16384];
+
+    CHECK_EQ(lv_config_load(&first, &c), LV_OK);
+    const struct lv_settings *s = lv_config_settings(c);
+    CHECK_EQ(lv_config_set(c, "vm_memory_high_watermark.relative", "0.5", why, sizeof(why)), LV_OK);
+    CHECK_STR(s->memory_high_watermark, "0.5");
+    CHECK_EQ(lv_config_set(c, "heartbeat", "20", why, sizeof(why)), LV_OK);
+    CHECK_EQ(s->heartbeat, 20);
+    /* One item of several: the others stay, whoever said them. */
+    CHECK_EQ(lv_config_set(c, "log.queue.level", "debug", why, sizeof(why)), LV_OK);
+    CHECK_STR(s->log_levels, "connection=error\nqueue=debug");
+    (void)lv_config_list(c, true, list, sizeof(list));
+    CHECK(strstr(list, "heartbeat = 20   # set while it runs\n") != NULL);
+
+    CHECK_EQ(lv_config_set(c, "vm_memory_high_watermark.relative", "x", why, sizeof(why)),
+             LV_EINVAL);
+    CHECK_STR(why,
+              "expected a part of the memory like 0.6, at most 1, or a size like 512MiB, not 'x'");
+    CHECK_EQ(lv_config_set(c, "data_dir", "b", why, sizeof(why)), LV_EREFUSED);
+    CHECK_EQ(lv_config_set(c, "nosuch", "b", why, sizeof(why)), LV_ENOTFOUND);
+    CHECK_EQ(lv_config_set(c, "log", "b", why, sizeof(why)), LV_ENOTFOUND);
+    CHECK_STR(s->memory_high_watermark, "0.5");
+
+    /* A reload brings back what the sources say. */
+    CHECK_EQ(reload(c, first), LV_OK);
+    CHECK_STR(changes,
+              "vm_memory_high_watermark.relative 0.5 -> 0.6 now;heartbeat 20 -> 60 now;"
+              "log.$category.level connection=error\nqueue=debug -> connection=error now;");
+    lv_config_free(c);
+    CHECK_EQ(lv_mem_used(LV_TAG_CONFIG), 0);
+}
