@@ -143,6 +143,11 @@ void lv_queue_describe(const struct lv_queue_entry *entry, struct lv_queue_info 
         describe_numbers(stats, out);
 }
 
+struct lv_bytes lv_queue_name(const struct lv_queue_entry *entry)
+{
+    return entry->dest.name.key;
+}
+
 void lv_exchange_count(const struct lv_exchange *x, struct lv_exchange_info *out)
 {
     *out = (struct lv_exchange_info){

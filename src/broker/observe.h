@@ -109,6 +109,8 @@ struct lv_queue_info {
     unsigned loop;              /* its home; UINT_MAX: none yet */
 };
 void lv_queue_describe(const struct lv_queue_entry *entry, struct lv_queue_info *out);
+/* Its name only, for a long walk. */
+struct lv_bytes lv_queue_name(const struct lv_queue_entry *entry);
 
 /* Have its numbers changed since the last call for it? `was_zero`: at that time nothing had been counted. One thread only, which
  * samples: so it need not remember all that is idle. */

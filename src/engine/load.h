@@ -40,10 +40,10 @@ struct lv_load {
     struct lv_msg **msgs; /* READY, SLOT, MOVE: `count` of them, fewer after an error; NULL in it: damaged */
     struct lv_entry *entries;   /* PAGE, SHED */
     uint32_t entry_count, done; /* done: SHED, places before an error */
-    bool is_rescued; /* PAGE: put together from the records of its messages; some may be missing */
-    uint32_t tries;             /* SHED: that failed, one after the other */
-    enum lv_err err;            /* LV_ENOMEM, LV_EIO: may be tried again; PAGE: LV_ECORRUPT */
-    uint64_t *orders;           /* MOVE */
+    bool is_rescued;  /* PAGE: put together from the records of its messages; some may be missing */
+    uint32_t tries;   /* SHED: that failed, one after the other */
+    enum lv_err err;  /* LV_ENOMEM, LV_EIO: may be tried again; PAGE: LV_ECORRUPT */
+    uint64_t *orders; /* MOVE */
     uint64_t places[];
 };
 

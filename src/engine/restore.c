@@ -235,7 +235,8 @@ static enum lv_err read_record(struct lv_recovery *r, lv_lsn lsn, uint8_t want,
         return type == want ? LV_OK : LV_ECORRUPT;
     if (err == LV_OK)
         err = lv_wal_read(r->reader, lsn, r->buf, r->cap, &got); /* maybe it is a long one */
-    if (err == LV_ENOMEM || err == LV_EIO || err == LV_ENOTFOUND) /* nothing says that it is damaged */
+    if (err == LV_ENOMEM || err == LV_EIO ||
+        err == LV_ENOTFOUND) /* nothing says that it is damaged */
         return err;
     if (err != LV_OK ||
         !lv_wal_parse(r->j->wal, lsn, lv_bytes(r->buf, got), &type, payload, &size) || type != want)

@@ -189,6 +189,16 @@ static bool passes(const struct lv_listing *list, struct lv_bytes name)
     return list->needle.ptr == NULL || has_needle(name, list->needle);
 }
 
+/* Most names differ in their first bytes: then neither is looked up in memory to be compared. */
+static uint64_t beginning(struct lv_bytes name)
+{
+    uint8_t first[8] = { 0 };
+
+    if (name.len != 0)
+        memcpy(first, name.ptr, LV_MIN(name.len, sizeof(first)));
+    return lv_be64(first);
+}
+
 void lv_listing_add(struct lv_listing *list, struct lv_bytes vhost, struct lv_bytes name,
                     const void *object)
 {
@@ -205,8 +215,9 @@ void lv_listing_add(struct lv_listing *list, struct lv_bytes vhost, struct lv_by
         list->items = items;
         list->cap = cap;
     }
-    list->items[list->count++] =
-        (struct lv_listing_item){ .vhost = vhost, .name = name, .object = object };
+    list->items[list->count++] = (struct lv_listing_item){
+        .begin = beginning(name), .vhost = vhost, .name = name, .object = object
+    };
 }
 
 /* ---- order ---- */
@@ -217,8 +228,10 @@ static int compare(const void *a, const void *b, void *ctx)
     const struct lv_listing *list = ctx;
     int c = list->has_sort ? lv_json_value_cmp(&x->sort, &y->sort) : 0;
 
-    if (c == 0)
+    if (c == 0 && x->vhost.ptr != y->vhost.ptr)
         c = lv_bytes_cmp(x->vhost, y->vhost);
+    if (c == 0 && x->begin != y->begin)
+        c = x->begin < y->begin ? -1 : 1;
     if (c == 0)
         c = lv_bytes_cmp(x->name, y->name);
     return list->is_reverse ? -c : c;

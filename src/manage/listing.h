@@ -16,6 +16,7 @@
 struct lv_listing;
 
 struct lv_listing_item {
+    uint64_t begin; /* private: the first bytes of the name, as a number in their order */
     struct lv_bytes vhost, name;
     const void *object; /* the kind's; NULL if it is looked up by its names */
     struct lv_json_value sort;

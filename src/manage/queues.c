@@ -91,7 +91,6 @@ void lv_api_queues(struct lv_request *r)
     struct lv_listing *list = lv_request_ranges(r) ? lv_listing_new(r, &kind) : NULL;
     const struct lv_queue_entry *entry;
     const struct lv_vhost *v;
-    struct lv_queue_info q;
     size_t pos = 0, at;
 
     if (list == NULL)
@@ -100,10 +99,8 @@ void lv_api_queues(struct lv_request *r)
         if (!lv_request_wants_vhost(r, lv_vhost_name(v)))
             continue;
         at = 0;
-        while ((entry = lv_observe_queue(v, &at)) != NULL) {
-            lv_queue_describe(entry, &q);
-            lv_listing_add(list, lv_vhost_name(v), q.name, NULL);
-        }
+        while ((entry = lv_observe_queue(v, &at)) != NULL)
+            lv_listing_add(list, lv_vhost_name(v), lv_queue_name(entry), NULL);
     }
     lv_listing_reply(list);
 }
