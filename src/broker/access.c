@@ -8,7 +8,6 @@
 #include "os/os.h"
 #include "security/credentials.h"
 #include "security/defaults.h"
-#include "security/pattern.h"
 
 struct lv_verify *lv_broker_verify(const struct lv_broker *b)
 {
@@ -84,7 +83,10 @@ enum lv_err lv_broker_put_vhost(struct lv_broker *b, const struct lv_vhost_recor
         record.birth = have->birth;
     else if (lv_os_random(&record.birth, sizeof(record.birth)) != LV_OK)
         return LV_EIO;
-    return put_vhost(b, &record, why, cap);
+    enum lv_err err = put_vhost(b, &record, why, cap);
+    if (err == LV_OK && have == NULL)
+        lv_vhost_defaults(b, r->name);
+    return err;
 }
 
 enum lv_err lv_broker_put_user(struct lv_broker *b, const struct lv_user_record *r, char *why,
@@ -223,29 +225,10 @@ static enum lv_err emit(void *ctx, enum lv_access_kind kind, struct lv_bytes key
         return LV_OK;
     if (d != NULL && d->has_users && d->has_vhosts)
         return LV_OK;
-    return put(b, kind, key, value, why, sizeof(why));
-}
-
-static struct lv_bytes item(const char *items, struct lv_bytes name, const char *otherwise)
-{
-    struct lv_bytes n, v;
-
-    while (lv_items_next(&items, &n, &v))
-        if (lv_bytes_eq(n, name))
-            return v;
-    return lv_bytes_str(otherwise);
-}
-
-static bool matches(struct lv_bytes pattern, struct lv_bytes name)
-{
-    struct lv_pattern *p;
-    char why[8];
-
-    if (lv_pattern_new(pattern, &p, why, sizeof(why)) != LV_OK)
-        return false;
-    bool is_match = lv_pattern_match(p, name);
-    lv_pattern_free(p);
-    return is_match;
+    enum lv_err err = put(b, kind, key, value, why, sizeof(why));
+    if (err == LV_OK && kind == LV_ACCESS_VHOST)
+        lv_vhost_defaults(b, first_name(key));
+    return err;
 }
 
 /* One of default_users: he may do in the first virtual host what the settings say. */
@@ -259,9 +242,9 @@ static enum lv_err add_user(struct lv_broker *b, const struct lv_defaults *d, st
     struct lv_permission_record permission = {
         .user = name,
         .vhost = d->vhost,
-        .configure = item(s->default_users_configure, name, ".*"),
-        .write = item(s->default_users_write, name, ".*"),
-        .read = item(s->default_users_read, name, ".*"),
+        .configure = lv_item_or(s->default_users_configure, name, ".*"),
+        .write = lv_item_or(s->default_users_write, name, ".*"),
+        .read = lv_item_or(s->default_users_read, name, ".*"),
     };
     struct lv_password_hash hash;
     char why[1];
@@ -270,12 +253,13 @@ static enum lv_err add_user(struct lv_broker *b, const struct lv_defaults *d, st
     if (err == LV_OK)
         err = lv_password_hash(d->algorithm, password, &hash);
     if (err == LV_OK)
-        err = lv_tags_parse(item(s->default_users_tags, name, ""), &user.tags);
+        err = lv_tags_parse(lv_item_or(s->default_users_tags, name, ""), &user.tags);
     if (err == LV_OK)
         err = lv_user_set_password(&user, &hash);
     if (err == LV_OK)
         err = put_user(b, &user, why, sizeof(why));
-    if (err == LV_OK && matches(item(s->default_users_vhost_pattern, name, ".*"), d->vhost))
+    if (err == LV_OK &&
+        lv_pattern_fits(lv_item_or(s->default_users_vhost_pattern, name, ".*"), d->vhost))
         err = put_permission(b, &permission, why, sizeof(why));
     return err;
 }

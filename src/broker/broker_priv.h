@@ -235,6 +235,14 @@ void lv_count_note(void *home_queue);
 /* Before its queue is freed. */
 void lv_count_last(struct lv_home_queue *hq);
 
+/* defaults.c */
+/* What the settings give a new virtual host. What cannot be is logged. Registry. */
+void lv_vhost_defaults(struct lv_broker *b, struct lv_bytes vhost);
+/* Is that pattern found in the name? false too if it is none. */
+bool lv_pattern_fits(struct lv_bytes pattern, struct lv_bytes name);
+/* The value of an item of a MAP. */
+struct lv_bytes lv_item_or(const char *items, struct lv_bytes name, const char *otherwise);
+
 /* access.c */
 /* Before the loops run: what was appended to the topology is stable afterwards, unless the disk is full. */
 void lv_broker_wait_stable(struct lv_broker *b);

@@ -40,10 +40,12 @@ uint64_t lv_definitions_version(const struct lv_broker *b);
 
 struct lv_definitions;
 
-/* Parses and checks `text`: of the whole broker (vhost empty), or for one virtual host. LV_EINVAL: `why` (of `cap` bytes) names
+/* Parses and checks `text`: of the whole broker (vhost empty), or for one virtual host. Of `s` the way of hashing passwords
+ * is looked at. LV_EINVAL: `why` (of `cap` bytes) names
  * the item and says what is wrong; LV_ENOMEM. Any thread; passwords in the clear take some 20 ms each. */
-enum lv_err lv_definitions_parse(struct lv_bytes text, struct lv_bytes vhost,
-                                 struct lv_definitions **out, char *why, size_t cap) LV_MUST_USE;
+enum lv_err lv_definitions_parse(const struct lv_settings *s, struct lv_bytes text,
+                                 struct lv_bytes vhost, struct lv_definitions **out, char *why,
+                                 size_t cap) LV_MUST_USE;
 /* NULL is allowed. */
 void lv_definitions_free(struct lv_definitions *d);
 

@@ -102,7 +102,7 @@ enum lv_err lv_definitions_open(const struct lv_settings *s, struct lv_definitio
     why[0] = '\0';
     if (s->load_definitions[0] == '\0' || strcmp(s->definitions_backend, "local_filesystem") != 0)
         return LV_OK;
-    enum lv_err err = lv_definitions_new(lv_bytes(NULL, 0), &boot.d);
+    enum lv_err err = lv_definitions_new(s, lv_bytes(NULL, 0), &boot.d);
     if (err == LV_OK)
         err = begin_digest(&boot, s);
     if (err == LV_OK) {

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "broker/definitions_priv.h"
+#include "config/config.h"
 #include "security/base64.h"
 #include "security/pattern.h"
 
@@ -83,7 +84,8 @@ static struct lv_bytes copy(struct reader *r, struct lv_bytes b)
     return lv_bytes(at, b.len);
 }
 
-enum lv_err lv_definitions_new(struct lv_bytes vhost, struct lv_definitions **out)
+enum lv_err lv_definitions_new(const struct lv_settings *s, struct lv_bytes vhost,
+                               struct lv_definitions **out)
 {
     struct lv_definitions *d = lv_mem_zalloc(sizeof(*d), LV_TAG_BROKER);
 
@@ -91,6 +93,9 @@ enum lv_err lv_definitions_new(struct lv_bytes vhost, struct lv_definitions **ou
     if (d == NULL)
         return LV_ENOMEM;
     lv_ptrmap_init(&d->names, &lv_reclaim_now);
+    if (s->password_hashing[0] == '\0' ||
+        lv_hash_algorithm_of(lv_bytes_str(s->password_hashing), &d->hashing) != LV_OK)
+        d->hashing = LV_HASH_ARGON2ID;
     if (vhost.len == 0)
         return LV_OK;
     uint8_t *name = arena_alloc(d, vhost.len);
@@ -414,7 +419,7 @@ static void read_password(struct reader *r, const json_t *o, struct lv_user_reco
                                      : "password_hash is no hash of %.*s",
                  LV_BYTES_FMT(algorithm));
     } else if (optional(r, o, "password", LV_PASSWORD_BYTES_MAX, &password)) {
-        err = lv_password_hash(LV_HASH_ARGON2ID, password, &hash);
+        err = lv_password_hash(r->d->hashing, password, &hash);
         if (err != LV_OK)
             fail(r, err == LV_ENOMEM ? err : LV_EINVAL, "password: %s", lv_err_text(err));
     } else {
@@ -863,10 +868,11 @@ enum lv_err lv_definitions_add(struct lv_definitions *d, const char *file, struc
     return r.err;
 }
 
-enum lv_err lv_definitions_parse(struct lv_bytes text, struct lv_bytes vhost,
-                                 struct lv_definitions **out, char *why, size_t cap)
+enum lv_err lv_definitions_parse(const struct lv_settings *s, struct lv_bytes text,
+                                 struct lv_bytes vhost, struct lv_definitions **out, char *why,
+                                 size_t cap)
 {
-    enum lv_err err = lv_definitions_new(vhost, out);
+    enum lv_err err = lv_definitions_new(s, vhost, out);
 
     if (err == LV_OK)
         err = lv_definitions_add(*out, NULL, text, why, cap);

@@ -102,7 +102,8 @@ struct lv_definitions {
     uint32_t file_count;
     struct lv_bytes vhost; /* empty: of the whole broker */
     bool has_users, has_vhosts;
-    char digest[160]; /* of the files, as "algorithm:hex"; "": not asked for */
+    enum lv_hash_algorithm hashing; /* of passwords in the clear */
+    char digest[160];               /* of the files, as "algorithm:hex"; "": not asked for */
     /* steps */
     bool is_dry, is_applying;
     size_t at;
@@ -110,7 +111,8 @@ struct lv_definitions {
 };
 
 /* An empty one. LV_ENOMEM. */
-enum lv_err lv_definitions_new(struct lv_bytes vhost, struct lv_definitions **out) LV_MUST_USE;
+enum lv_err lv_definitions_new(const struct lv_settings *s, struct lv_bytes vhost,
+                               struct lv_definitions **out) LV_MUST_USE;
 /* Adds what a text says; `file` (may be NULL) is named in `why`. As lv_definitions_parse. */
 enum lv_err lv_definitions_add(struct lv_definitions *d, const char *file, struct lv_bytes text,
                                char *why, size_t cap) LV_MUST_USE;

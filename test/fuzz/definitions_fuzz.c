@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/table.h"
 #include "broker/definitions_priv.h"
+#include "config/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -53,13 +54,16 @@ static void look(const struct lv_item *item)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char why[LV_DEFINITIONS_WHY_MAX];
+    static struct lv_settings settings;
     struct lv_definitions *d;
 
+    if (settings.password_hashing == NULL)
+        lv_settings_init(&settings);
     if (size == 0)
         return 0;
     struct lv_bytes vhost = data[0] % 2 == 0 ? lv_bytes(NULL, 0) : LV_BYTES_LIT("v");
     enum lv_err err =
-        lv_definitions_parse(lv_bytes(data + 1, size - 1), vhost, &d, why, sizeof(why));
+        lv_definitions_parse(&settings, lv_bytes(data + 1, size - 1), vhost, &d, why, sizeof(why));
     LV_ASSERT(err == LV_OK || why[0] != '\0');
     for (size_t i = 0; err == LV_OK && i < d->count; i++)
         look(d->items[i]);

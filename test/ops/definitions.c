@@ -24,7 +24,8 @@ static int import(struct lv_broker *b, const char *file, struct lv_bytes vhost)
 
     if (err != LV_OK)
         return fail(lv_err_text(err));
-    err = lv_definitions_parse(lv_bytes(text, bytes), vhost, &d, why, sizeof(why));
+    err = lv_definitions_parse(lv_broker_settings(b), lv_bytes(text, bytes), vhost, &d, why,
+                               sizeof(why));
     lv_mem_free(text, LV_TAG_TEST);
     if (err == LV_OK) {
         lv_definitions_begin(d, false);

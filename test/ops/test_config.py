@@ -90,8 +90,13 @@ def connect(broker, port=None, user="guest", password="guest"):
 
 # ---- what is read ----
 
-def test_a_configuration_of_many_years_is_good():
+def test_a_configuration_of_many_years_is_good(tmp_path):
     result = check("--config", os.path.join(HERE, "rabbitmq.conf"))
+    assert result.returncode == EX_CONFIG       # it names definitions that are not here
+    assert "leveretd: load_definitions: /etc/rabbitmq/definitions.json: not found\n" in result.stderr
+    definitions = tmp_path / "definitions.json"
+    definitions.write_text("{}", encoding="utf-8")
+    result = check("--config", os.path.join(HERE, "rabbitmq.conf"), "--load-definitions", str(definitions))
     assert result.returncode == 0, result.stderr
     assert "configuration is good (1 file read)" in result.stdout
     assert "rabbitmq.conf:100:1: net_ticktime is not used" in result.stderr

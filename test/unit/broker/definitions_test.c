@@ -14,6 +14,7 @@
 
 static char dir[256], why[LV_DEFINITIONS_WHY_MAX];
 static struct lv_config *config;
+static struct lv_settings settings;
 static struct lv_broker *broker;
 static struct lv_loops *loops;
 
@@ -69,7 +70,9 @@ static void refused(const char *text, const char *reason)
 {
     struct lv_definitions *d;
 
-    CHECK_EQ(lv_definitions_parse(S(text), lv_bytes(NULL, 0), &d, why, sizeof(why)), LV_EINVAL);
+    lv_settings_init(&settings);
+    CHECK_EQ(lv_definitions_parse(&settings, S(text), lv_bytes(NULL, 0), &d, why, sizeof(why)),
+             LV_EINVAL);
     CHECK_STR(why, reason);
 }
 
@@ -128,7 +131,8 @@ static struct lv_definitions *parse(const char *text, const char *vhost)
 {
     struct lv_definitions *d;
 
-    if (lv_definitions_parse(S(text), S(vhost), &d, why, sizeof(why)) != LV_OK)
+    lv_settings_init(&settings);
+    if (lv_definitions_parse(&settings, S(text), S(vhost), &d, why, sizeof(why)) != LV_OK)
         CHECK_STR(why, "");
     return d;
 }

@@ -18,11 +18,14 @@ static struct lv_loops *loops;
 #define S(text) lv_bytes_str(text)
 #define ROOT S("/")
 
-static void open_broker(void)
+static void open_with(const char *const *more, int more_count)
 {
     struct lv_loops_config loops_config = { .count = 2 };
-    char *argv[] = { "t", "--config", "none", "--data-dir", dir, NULL };
-    struct lv_config_sources sources = { .argc = 5, .argv = argv };
+    char *argv[64] = { "t", "--config", "none", "--data-dir", dir };
+    struct lv_config_sources sources = { .argc = 5 + more_count, .argv = argv };
+
+    for (int i = 0; i < more_count; i++)
+        argv[5 + i] = (char *)(uintptr_t)more[i];
 
     CHECK_EQ(lv_config_load(&sources, &config), LV_OK);
     CHECK_EQ(lv_broker_new(lv_config_settings(config), &B), LV_OK);
@@ -31,6 +34,11 @@ static void open_broker(void)
     CHECK_EQ(lv_broker_set_loops(B, loops), LV_OK);
     CHECK_EQ(lv_broker_recover(B), LV_OK);
     CHECK_EQ(lv_broker_begin(B), LV_OK);
+}
+
+static void open_broker(void)
+{
+    open_with(NULL, 0);
 }
 
 static void close_broker(void)
@@ -315,5 +323,73 @@ LV_TEST(many_policies)
     }
     CHECK_EQ(count, 500);
     matches("p123", LV_QUEUE_CLASSIC, "p123", NULL, "{\"max-length\":179}");
+    end();
+}
+
+static const char *const defaults[] = {
+    "--default_users.ann.password",
+    "pw",
+    "--default_users.ann.vhost_pattern",
+    "^(/|dev-.*)$",
+    "--default_users.ann.read",
+    "^a",
+    "--default_limits.vhosts.1.pattern",
+    "^dev-",
+    "--default_limits.vhosts.1.max_queues",
+    "7",
+    "--default_limits.vhosts.2.pattern",
+    ".*",
+    "--default_limits.vhosts.2.max_connections",
+    "9",
+    "--default_limits.vhosts.3.max_queues",
+    "1",
+    "--default_policies.operator.ttl.vhost_pattern",
+    "^dev-",
+    "--default_policies.operator.ttl.queue_pattern",
+    "^t",
+    "--default_policies.operator.ttl.expires",
+    "1800000",
+    "--default_policies.operator.ttl.max_length_bytes",
+    "5",
+    "--default_policies.operator.bad.expires",
+    "x",
+};
+
+static void put_vhost(const char *name)
+{
+    struct lv_vhost_record v = { .name = S(name),
+                                 .max_connections = LV_NO_LIMIT,
+                                 .max_queues = LV_NO_LIMIT };
+
+    CHECK_EQ(lv_broker_put_vhost(B, &v, why, sizeof(why)), LV_OK);
+}
+
+LV_TEST(what_new_virtual_hosts_get)
+{
+    const char *temp = getenv("TMPDIR");
+
+    snprintf(dir, sizeof(dir), "%s/policies-test-XXXXXX", temp != NULL ? temp : P_tmpdir);
+    CHECK(mkdtemp(dir) != NULL);
+    open_with(defaults, (int)LV_ARRAY_LEN(defaults));
+    const struct lv_access *a = lv_broker_access(B);
+    CHECK_EQ(lv_access_vhost(a, ROOT)->max_connections, 9);
+    CHECK_EQ(lv_access_vhost(a, ROOT)->max_queues, LV_NO_LIMIT);
+    CHECK(lv_access_permission(a, S("ann"), ROOT) != NULL);
+    put_vhost("dev-1");
+    put_vhost("other");
+    CHECK_EQ(lv_access_vhost(a, S("dev-1"))->max_queues, 7);
+    CHECK_EQ(lv_access_vhost(a, S("dev-1"))->max_connections, LV_NO_LIMIT);
+    CHECK(lv_bytes_eq(lv_access_permission(a, S("ann"), S("dev-1"))->read, S("^a")));
+    CHECK(lv_access_permission(a, S("ann"), S("other")) == NULL);
+    const struct lv_policy *p = lv_policy_find(B, LV_POLICY_OPERATOR, S("dev-1"), S("ttl"));
+    CHECK(lv_bytes_eq(p->definition, S("{\"expires\":1800000,\"max-length-bytes\":5}")));
+    CHECK(lv_bytes_eq(p->pattern, S("^t")));
+    CHECK(lv_policy_find(B, LV_POLICY_OPERATOR, S("other"), S("ttl")) == NULL);
+    CHECK(lv_policy_find(B, LV_POLICY_OPERATOR, S("other"), S("bad")) == NULL);
+    put_vhost("dev-1"); /* which sets what it says, and gives nothing */
+    CHECK_EQ(lv_access_vhost(a, S("dev-1"))->max_queues, LV_NO_LIMIT);
+    CHECK_EQ(lv_broker_remove(B, LV_ACCESS_USER, LV_BYTES_LIT("\3ann")), LV_OK);
+    put_vhost("dev-2");
+    CHECK(lv_access_permission(a, S("ann"), S("dev-2")) == NULL);
     end();
 }
