@@ -206,7 +206,7 @@ def goals(fuzz_seconds):
     return {
         "lint": {"lint-" + script.split(".")[0]: lint(script) for script in LINTS},
         "check": {**release, "ctest": ctest("release"), "fuzz-build": build_fuzzers, "fuzz": fuzz(fuzz_seconds),
-                  "wire": pytest("wire"), "ops": pytest("ops"), "examples": pytest("examples"), "docs": pytest("docs"),
+                  "wire": pytest("wire"), "ops": pytest("ops"), "cli": pytest("cli"), "examples": pytest("examples"), "docs": pytest("docs"),
                   "bench": pytest("bench"), **interop, "diff": pytest("diff"), "crash": pytest("crash")},
         "interop": {**release, **interop, "interop-slow": pytest("interop", slow=True)},
         "crash": {**release, "crash": pytest("crash")},

@@ -27,3 +27,17 @@ void *lv_need(void *memory)
     fputs("leveret: out of memory\n", stderr);
     exit(EX_OSERR);
 }
+
+void *lv_keep(void *memory)
+{
+    /* Each is held from here, so that only what was forgotten counts as a leak. */
+    static struct kept {
+        struct kept *next;
+        void *memory;
+    } * last;
+    struct kept *one = lv_need(malloc(sizeof(*one)));
+
+    *one = (struct kept){ last, lv_need(memory) };
+    last = one;
+    return memory;
+}

@@ -6,7 +6,7 @@
 
 struct lv_fault {
     int code; /* exit code, from sysexits.h */
-    char text[384];
+    char text[1024];
 };
 
 /* Fills `fault`; with `cause` other than 0, its text (as of errno) follows after ": ". */
@@ -19,5 +19,7 @@ void lv_fault_set(struct lv_fault *fault, int code, int cause, const char *forma
 
 /* Memory of a load generator either is there or the run is pointless: exits with EX_OSERR. */
 void *lv_need(void *memory);
+/* The same for what lives as long as the program does: nobody frees it. */
+void *lv_keep(void *memory);
 
 #endif

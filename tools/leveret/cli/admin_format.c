@@ -1,0 +1,361 @@
+/* The formats of rabbitmqadmin's lists: those of its first version, and the table styles of its second. */
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "admin.h"
+#include "value.h"
+
+#define COLUMNS_MAX 128
+#define RULE_WIDTH 80
+
+/* Cells as text: rows * columns of them, each on the heap. */
+struct grid {
+    char *names[COLUMNS_MAX];
+    size_t columns, rows;
+    char **cells;
+};
+
+static char *cell(const struct grid *g, size_t row, size_t column)
+{
+    return g->cells[row * g->columns + column];
+}
+
+/* ---- which columns ---- */
+
+static bool has_column(const struct grid *g, const char *name)
+{
+    for (size_t j = 0; j < g->columns; j++)
+        if (strcmp(g->names[j], name) == 0)
+            return true;
+    return false;
+}
+
+static void add_column(struct grid *g, const char *name)
+{
+    if (g->columns < COLUMNS_MAX && !has_column(g, name))
+        g->names[g->columns++] = lv_need(strdup(name));
+}
+
+/* Every scalar of the row, and of the objects in it down to `depth`. Values that are JSON themselves are scalars too. */
+static void gather(struct grid *g, const json_t *object, const char *prefix, long depth)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)object, key, value)
+    {
+        char name[256];
+        snprintf(name, sizeof(name), "%s%s%s", prefix, prefix[0] != '\0' ? "." : "", key);
+        bool is_document = strcmp(key, "definition") == 0 || strcmp(key, "value") == 0;
+        if (!json_is_object(value) || is_document) {
+            add_column(g, name);
+        } else if (depth > 1 && json_object_size(value) > 0) {
+            gather(g, value, name, depth - 1);
+        }
+    }
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* vhost and name lead, the rest follows by the alphabet. */
+static void order(struct grid *g)
+{
+    static const char *const first[] = { "vhost", "name" };
+    size_t lead = 0;
+
+    for (size_t k = 0; k < sizeof(first) / sizeof(first[0]); k++) {
+        for (size_t j = lead; j < g->columns; j++) {
+            if (strcmp(g->names[j], first[k]) != 0)
+                continue;
+            char *name = g->names[j];
+            g->names[j] = g->names[lead];
+            g->names[lead++] = name;
+            break;
+        }
+    }
+    qsort(g->names + lead, g->columns - lead, sizeof(g->names[0]), by_name);
+}
+
+static void choose_columns(struct grid *g, const json_t *rows, const char *columns, long depth)
+{
+    json_t *row;
+    size_t i;
+
+    for (; columns != NULL && *columns != '\0'; columns += strspn(columns, ", ")) {
+        char name[256];
+        size_t len = strcspn(columns, ", ");
+        snprintf(name, sizeof(name), "%.*s", (int)len, columns);
+        add_column(g, name);
+        columns += len;
+    }
+    if (g->columns > 0)
+        return;
+    json_array_foreach(rows, i, row) gather(g, row, "", depth);
+    order(g);
+}
+
+/* A value that is not there is empty in tables, and None where its name stands beside it. */
+static void fill(struct grid *g, const json_t *rows, bool has_none)
+{
+    g->rows = json_array_size(rows);
+    g->cells = lv_need(calloc(g->rows * g->columns + 1, sizeof(*g->cells)));
+    for (size_t i = 0; i < g->rows; i++) {
+        for (size_t j = 0; j < g->columns; j++) {
+            const json_t *value =
+                lv_cli_value_at(json_array_get(rows, i), g->names[j], strlen(g->names[j]));
+            bool is_blank = json_is_null(value) && !has_none;
+            g->cells[i * g->columns + j] = lv_cli_value_python(is_blank ? NULL : value);
+        }
+    }
+}
+
+static void empty(struct grid *g)
+{
+    for (size_t i = 0; i < g->rows * g->columns; i++)
+        free(g->cells[i]);
+    for (size_t j = 0; j < g->columns; j++)
+        free(g->names[j]);
+    free(g->cells);
+}
+
+/* ---- boxes ---- */
+
+struct rule {
+    const char *left, *line, *middle, *right; /* line NULL: no such rule */
+};
+
+/* How the lines of a table are drawn. */
+static const struct style {
+    const char *name;
+    struct rule top, below_header, between, bottom;
+    const char *left, *middle, *right;
+    bool is_centered; /* headers */
+} styles[] = {
+    { "v1",
+      { "+", "-", "+", "+" },
+      { "+", "-", "+", "+" },
+      { 0 },
+      { "+", "-", "+", "+" },
+      "|",
+      "|",
+      "|",
+      true },
+    { "modern",
+      { "┌", "─", "┬", "┐" },
+      { "├", "─", "┼", "┤" },
+      { "├", "─", "┼", "┤" },
+      { "└", "─", "┴", "┘" },
+      "│",
+      "│",
+      "│",
+      false },
+    { "sharp",
+      { "┌", "─", "┬", "┐" },
+      { "├", "─", "┼", "┤" },
+      { 0 },
+      { "└", "─", "┴", "┘" },
+      "│",
+      "│",
+      "│",
+      false },
+    { "ascii",
+      { "+", "-", "+", "+" },
+      { "+", "-", "+", "+" },
+      { "+", "-", "+", "+" },
+      { "+", "-", "+", "+" },
+      "|",
+      "|",
+      "|",
+      false },
+    { "dots",
+      { ".", ".", ".", "." },
+      { ":", ".", ":", ":" },
+      { ":", ".", ":", ":" },
+      { ":", ".", ":", ":" },
+      ":",
+      ":",
+      ":",
+      false },
+    { "psql", { 0 }, { "", "-", "+", "" }, { 0 }, { 0 }, "", "|", "", false },
+    { "markdown", { 0 }, { "|", "-", "|", "|" }, { 0 }, { 0 }, "|", "|", "|", false },
+    { "borderless", { 0 }, { 0 }, { 0 }, { 0 }, "", "", "", false },
+};
+
+static const struct style *find_style(const char *name)
+{
+    for (size_t i = 0; i < sizeof(styles) / sizeof(styles[0]); i++)
+        if (strcmp(styles[i].name, name) == 0)
+            return &styles[i];
+    return NULL;
+}
+
+static size_t width_of(const char *text)
+{
+    size_t width = 0;
+
+    for (; *text != '\0'; text++)
+        width += ((unsigned char)*text & 0xc0) != 0x80;
+    return width;
+}
+
+static void draw_rule(FILE *out, const struct rule *rule, const size_t *widths, size_t columns)
+{
+    if (rule->line == NULL)
+        return;
+    for (size_t j = 0; j < columns; j++) {
+        fputs(j == 0 ? rule->left : rule->middle, out);
+        for (size_t k = 0; k < widths[j] + 2; k++)
+            fputs(rule->line, out);
+    }
+    fprintf(out, "%s\n", rule->right);
+}
+
+static void draw_cell(FILE *out, const char *text, size_t width, bool is_centered)
+{
+    size_t len = width_of(text), pad = width + 2 - len;
+    size_t left = is_centered ? pad / 2 : 1;
+
+    fprintf(out, "%*s%s%*s", (int)left, "", text, (int)(pad - left), "");
+}
+
+static void draw_row(FILE *out, const struct style *s, char *const *cells, const size_t *widths,
+                     size_t columns, bool is_centered)
+{
+    for (size_t j = 0; j < columns; j++) {
+        fputs(j == 0 ? s->left : s->middle, out);
+        draw_cell(out, cells[j], widths[j], is_centered);
+    }
+    fprintf(out, "%s\n", s->right);
+}
+
+static void print_boxes(FILE *out, const struct grid *g, const struct style *s, bool has_header)
+{
+    size_t widths[COLUMNS_MAX];
+
+    for (size_t j = 0; j < g->columns; j++) {
+        widths[j] = has_header ? width_of(g->names[j]) : 0;
+        for (size_t i = 0; i < g->rows; i++) {
+            size_t width = width_of(cell(g, i, j));
+            widths[j] = width > widths[j] ? width : widths[j];
+        }
+    }
+    draw_rule(out, &s->top, widths, g->columns);
+    if (has_header) {
+        draw_row(out, s, g->names, widths, g->columns, s->is_centered);
+        draw_rule(out, &s->below_header, widths, g->columns);
+    }
+    for (size_t i = 0; i < g->rows; i++) {
+        draw_row(out, s, g->cells + i * g->columns, widths, g->columns, false);
+        if (i + 1 < g->rows)
+            draw_rule(out, &s->between, widths, g->columns);
+    }
+    draw_rule(out, &s->bottom, widths, g->columns);
+}
+
+/* ---- the others ---- */
+
+static void print_rule(FILE *out)
+{
+    for (int i = 0; i < RULE_WIDTH; i++)
+        fputc('-', out);
+    fputs("\n\n", out);
+}
+
+static void print_long(FILE *out, const struct grid *g)
+{
+    size_t width = 0;
+
+    for (size_t j = 0; j < g->columns; j++)
+        width = width_of(g->names[j]) > width ? width_of(g->names[j]) : width;
+    fputc('\n', out);
+    print_rule(out);
+    for (size_t i = 0; i < g->rows; i++) {
+        for (size_t j = 0; j < g->columns; j++)
+            fprintf(out, "%*s%s: %s\n", (int)(width - width_of(g->names[j])), "", g->names[j],
+                    cell(g, i, j));
+        fputc('\n', out);
+        print_rule(out);
+    }
+}
+
+static void print_tsv(FILE *out, const struct grid *g, bool has_header)
+{
+    for (size_t j = 0; has_header && j < g->columns; j++)
+        fprintf(out, "%s%c", g->names[j], j + 1 < g->columns ? '\t' : '\n');
+    for (size_t i = 0; i < g->rows; i++)
+        for (size_t j = 0; j < g->columns; j++)
+            fprintf(out, "%s%c", cell(g, i, j), j + 1 < g->columns ? '\t' : '\n');
+}
+
+static void print_kvp(FILE *out, const struct grid *g)
+{
+    for (size_t i = 0; i < g->rows; i++)
+        for (size_t j = 0; j < g->columns; j++)
+            fprintf(out, "%s=\"%s\"%c", g->names[j], cell(g, i, j), j + 1 < g->columns ? ' ' : '\n');
+}
+
+static void print_bash(FILE *out, const struct grid *g)
+{
+    for (size_t j = 0; j < g->columns; j++)
+        for (size_t i = 0; strcmp(g->names[j], "name") == 0 && i < g->rows; i++)
+            fprintf(out, "%s%s", i > 0 ? " " : "", cell(g, i, j));
+    fputc('\n', out);
+}
+
+static void print_json(FILE *out, const json_t *rows, bool is_pretty)
+{
+    json_dumpf(rows, out, is_pretty ? JSON_INDENT(2) : JSON_COMPACT);
+    fputc('\n', out);
+}
+
+static int print_grid(struct lv_cli *c, struct grid *g, const char *format)
+{
+    const char *style_name = lv_cli_var(c, "table_style");
+    bool is_script = lv_cli_has(c, "non_interactive");
+    const struct style *style = find_style(style_name != NULL ? style_name
+                                           : is_script        ? "borderless"
+                                                              : "v1");
+
+    if (style == NULL)
+        return lv_cli_fail(c, EX_USAGE, "no table style '%s'", style_name);
+    if (g->rows == 0 && !is_script)
+        fputs("No items\n", c->out);
+    else if (strcmp(format, "long") == 0)
+        print_long(c->out, g);
+    else if (strcmp(format, "kvp") == 0)
+        print_kvp(c->out, g);
+    else if (strcmp(format, "bash") == 0)
+        print_bash(c->out, g);
+    else if (strcmp(format, "tsv") != 0 && strcmp(format, "table") != 0)
+        return lv_cli_fail(c, EX_USAGE,
+                           "no format '%s': table, long, tsv, kvp, bash, raw_json or pretty_json",
+                           format);
+    if (strcmp(format, "tsv") == 0 && g->rows > 0)
+        print_tsv(c->out, g, !is_script);
+    else if (strcmp(format, "table") == 0 && g->rows > 0)
+        print_boxes(c->out, g, style, !is_script);
+    return EX_OK;
+}
+
+int lv_admin_print(struct lv_cli *c, const json_t *rows, const char *columns)
+{
+    struct grid g = { 0 };
+    const char *format = lv_cli_var(c, "format");
+    long depth;
+
+    if (!lv_cli_number(c, "depth", 1, &depth))
+        return c->fault.code;
+    if (strcmp(format, "raw_json") == 0 || strcmp(format, "pretty_json") == 0) {
+        print_json(c->out, rows, format[0] == 'p');
+        return EX_OK;
+    }
+    choose_columns(&g, rows, columns, depth);
+    fill(&g, rows, strcmp(format, "long") == 0 || strcmp(format, "kvp") == 0);
+    int code = print_grid(c, &g, format);
+    empty(&g);
+    return code;
+}
