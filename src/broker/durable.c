@@ -245,6 +245,9 @@ void lv_durable_turn(struct lv_loop *loop)
     if (LV_UNLIKELY(shard->doomed != NULL))
         carry_on(shard);
     bool is_through = lv_wal_pump(wal, shard->index);
+    if (shard->index == LV_REGISTRY_LOOP &&
+        !lv_wal_pump(lv_store_topology(b->store), LV_REGISTRY_LOOP))
+        is_through = false;
     bool is_full = !is_through || lv_wal_is_full(wal);
     lv_loop_hold_input(loop, is_full);
     atomic_store(&shard->waits, is_full || has_waiters(shard));

@@ -2,6 +2,7 @@
 #include <semaphore.h>
 
 #include "broker/agent.h"
+#include "broker/policies.h"
 #include "world.h"
 
 static struct lv_desk desk;
@@ -131,6 +132,42 @@ LV_TEST(errand_comes_back_when_what_it_did_is_stable)
     CHECK(order[0] == &a.errand && order[1] == &b.errand);
     lv_errand_send(B, 0, &nothing);
     await(&nothing); /* at once: everything is */
+    close_desk();
+}
+
+/* More in one turn than the log takes at a time. */
+static enum lv_errand_step put_much(struct lv_shard *shard, struct lv_errand *errand)
+{
+    static char text[60000];
+    char name[16], why[64];
+
+    (void)errand;
+    memset(text, 'x', sizeof(text));
+    text[0] = text[sizeof(text) - 1] = '"';
+    for (unsigned i = 0; i < 200; i++) {
+        (void)snprintf(name, sizeof(name), "p%u", i);
+        CHECK_EQ(lv_broker_put_global(lv_shard_broker(shard), S(name), lv_bytes(text, sizeof(text)),
+                                      NULL, why, sizeof(why)),
+                 LV_OK);
+    }
+    return LV_ERRAND_STABLE;
+}
+
+LV_TEST(what_the_log_has_no_room_for_comes_in_later)
+{
+    struct lv_errand much = { .run = put_much, .desk = &desk };
+    size_t pos = 0, count = 0;
+
+    open_desk();
+    lv_errand_send(B, 0, &much);
+    await(&much);
+    end();
+    begin();
+    lv_reader_begin();
+    while (lv_global_next(B, &pos) != NULL)
+        count++;
+    lv_reader_end();
+    CHECK_EQ(count, 200);
     close_desk();
 }
 
