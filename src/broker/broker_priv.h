@@ -226,8 +226,11 @@ static inline void lv_tally_add(struct lv_shard *shard, size_t word, uint64_t n)
 void lv_count_init(struct lv_shard *shard);
 /* At the end of each turn. */
 void lv_count_turn(struct lv_shard *shard);
-/* Adds what the memo has gathered: before it counts for another exchange. */
+/* Adds what the memo has gathered. */
 void lv_count_memo(struct lv_route_memo *memo);
+/* From now on it publishes to `x`, whose name is `name`. NULL: to none that is there. */
+void lv_count_exchange(struct lv_route_memo *memo, struct lv_exchange *x, struct lv_bytes name);
+void lv_count_memo_fini(struct lv_session *s, struct lv_route_memo *memo);
 /* What publishers of this loop have not added yet: before one of them goes to another loop. */
 void lv_count_publishers(struct lv_shard *shard);
 /* The numbers of the home queue have changed. */

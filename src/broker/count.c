@@ -6,6 +6,7 @@
  * exchange's are added to by all loops, once a turn.
  * What takes time is timed for one publish in LV_SAMPLE_EVERY. */
 #include "base/list.h"
+#include "base/mem.h"
 #include "broker/broker_priv.h"
 #include "config/config.h"
 #include "os/os.h"
@@ -136,12 +137,13 @@ static void tell_exchange(const struct lv_session *s, const struct lv_route_memo
 
 static void tell(struct lv_session *s, struct lv_route_memo *memo)
 {
+    struct lv_published_to *to = memo->published;
     struct lv_shard *shard = s->shard;
     struct lv_published grown = {
-        .count = memo->life.count - memo->told.count,
-        .confirmed = memo->life.confirmed - memo->told.confirmed,
-        .returned = memo->life.returned - memo->told.returned,
-        .dropped = memo->life.dropped - memo->told.dropped,
+        .count = to->life.count - to->told.count,
+        .confirmed = to->life.confirmed - to->told.confirmed,
+        .returned = to->life.returned - to->told.returned,
+        .dropped = to->life.dropped - to->told.dropped,
     };
 
     tell_exchange(s, memo, &grown);
@@ -151,9 +153,74 @@ static void tell(struct lv_session *s, struct lv_route_memo *memo)
     LV_TALLY(shard, messages_confirmed, grown.confirmed);
     LV_TALLY(shard, unroutable_returned, grown.returned);
     LV_TALLY(shard, unroutable_dropped, grown.dropped);
-    memo->told = memo->life;
+    to->told = to->life;
     memo->out = memo->wanted = 0;
     memo->active_ms = lv_shard_now(shard);
+}
+
+static struct lv_published_to **find_published(struct lv_route_memo *memo, struct lv_bytes name)
+{
+    struct lv_published_to **at = &memo->published;
+
+    while (*at != NULL && !lv_bytes_eq(lv_bytes((*at)->exchange, (*at)->len), name))
+        at = &(*at)->next;
+    return at;
+}
+
+static struct lv_published_to *new_published(struct lv_route_memo *memo, struct lv_bytes name)
+{
+    struct lv_published_to *to = NULL;
+
+    if (memo->published_count < LV_PUBLISHED_TO_MAX)
+        to = lv_mem_zalloc(sizeof(*to) + name.len, LV_TAG_CHANNEL);
+    if (to == NULL)
+        return NULL;
+    to->len = (uint8_t)name.len;
+    if (name.len != 0)
+        memcpy(to->exchange, name.ptr, name.len);
+    memo->published_count++;
+    return to;
+}
+
+void lv_count_exchange(struct lv_route_memo *memo, struct lv_exchange *x, struct lv_bytes name)
+{
+    struct lv_published_to **at = find_published(memo, name), *to = *at;
+
+    lv_count_memo(memo);
+    memo->exchange = x;
+    if (to != NULL)
+        *at = to->next;
+    else
+        to = new_published(memo, name);
+    if (to == NULL)
+        return; /* it counts with the one before, or not at all */
+    to->next = memo->published;
+    memo->published = to;
+}
+
+void lv_count_memo_fini(struct lv_session *s, struct lv_route_memo *memo)
+{
+    struct lv_published_to *to;
+
+    lv_count_memo(memo);
+    if (memo->is_publisher)
+        LV_TALLY(s->shard, publishers, UINT64_MAX); /* one less */
+    memo->is_publisher = false;
+    while ((to = memo->published) != NULL) {
+        memo->published = to->next;
+        lv_mem_free(to, LV_TAG_CHANNEL);
+    }
+}
+
+void lv_published_sum(const struct lv_route_memo *memo, struct lv_published *out)
+{
+    *out = (struct lv_published){ 0 };
+    for (const struct lv_published_to *to = memo->published; to != NULL; to = to->next) {
+        out->count += to->life.count;
+        out->confirmed += to->life.confirmed;
+        out->returned += to->life.returned;
+        out->dropped += to->life.dropped;
+    }
 }
 
 static void note(struct lv_session *s, struct lv_route_memo *memo)
@@ -202,21 +269,27 @@ static void time_it(struct lv_route_memo *memo, struct lv_msg *msg, uint64_t con
     memo->sample_us = ns / 1000;
 }
 
+static inline void count_fate(struct lv_published_to *to, enum lv_route_fate fate)
+{
+    if (LV_UNLIKELY(fate != LV_FATE_ROUTED))
+        (*(fate == LV_FATE_RETURNED ? &to->life.returned : &to->life.dropped))++;
+}
+
 void lv_session_published(struct lv_session *s, struct lv_route_memo *memo, struct lv_msg *msg,
                           uint64_t confirm, enum lv_route_fate fate)
 {
+    struct lv_published_to *to = memo->published;
     struct lv_shard *shard = s->shard;
 
-    if (LV_UNLIKELY(!shard->is_counting))
+    if (LV_UNLIKELY(!shard->is_counting || to == NULL))
         return;
     if (LV_UNLIKELY(!memo->is_noted))
         note(s, memo);
     memo->out += memo->count;
     memo->wanted += confirm != 0;
     count_size(shard, msg->body_len);
-    if (LV_UNLIKELY(fate != LV_FATE_ROUTED))
-        (*(fate == LV_FATE_RETURNED ? &memo->life.returned : &memo->life.dropped))++;
-    if (LV_UNLIKELY(++memo->life.count % LV_SAMPLE_EVERY == 0))
+    count_fate(to, fate);
+    if (LV_UNLIKELY(++to->life.count % LV_SAMPLE_EVERY == 0))
         time_it(memo, msg, confirm);
 }
 
@@ -227,24 +300,26 @@ void lv_session_committed(struct lv_session *s, struct lv_route_memo *memo,
 
     if (!s->shard->is_counting)
         return;
-    if (x != memo->exchange) { /* what comes is another exchange's */
-        lv_count_memo(memo);
+    if (x != memo->exchange) { /* what is routed next is looked up anew */
         memo->version = 0;
-        memo->exchange = x;
+        lv_count_exchange(memo, x, lv_msg_exchange(msg));
     }
+    if (memo->published == NULL)
+        return;
     if (!memo->is_noted)
         note(s, memo);
     memo->out += queues;
-    memo->life.count++;
+    memo->published->life.count++;
     count_size(s->shard, msg->body_len);
-    if (fate != LV_FATE_ROUTED)
-        (*(fate == LV_FATE_RETURNED ? &memo->life.returned : &memo->life.dropped))++;
+    count_fate(memo->published, fate);
 }
 
 void lv_session_confirmed(struct lv_session *s, struct lv_route_memo *memo, uint64_t n,
                           uint64_t upto)
 {
-    memo->life.confirmed += n;
+    if (memo->published == NULL)
+        return;
+    memo->published->life.confirmed += n;
     if (!memo->is_noted)
         note(s, memo);
     if (LV_LIKELY(memo->sample == 0) || upto < memo->sample)

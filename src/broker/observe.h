@@ -150,9 +150,23 @@ struct lv_consumer_info {
     bool ack_required, exclusive, is_active;
 };
 
+/* What a channel published to an exchange, and what it got from a queue; of the first LV_PUBLISHED_TO_MAX of each. */
+struct lv_channel_exchange {
+    struct lv_channel_exchange *next;
+    struct lv_bytes exchange;
+    uint64_t published, confirmed, returned, dropped;
+};
+struct lv_channel_queue {
+    struct lv_channel_queue *next;
+    struct lv_bytes queue;
+    struct lv_queue_totals out;
+};
+
 struct lv_channel_info {
     struct lv_channel_info *next; /* of the same connection */
     struct lv_consumer_info *consumers;
+    struct lv_channel_exchange *exchanges; /* not in a census of counts */
+    struct lv_channel_queue *queues;
     uint32_t number, prefetch, global_prefetch, consumer_count;
     bool is_confirm, is_tx, is_flow;
     uint64_t unacked, unconfirmed, uncommitted, acks_uncommitted;

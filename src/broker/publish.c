@@ -4,10 +4,7 @@
 
 void lv_route_memo_fini(struct lv_session *s, struct lv_route_memo *memo)
 {
-    lv_count_memo(memo);
-    if (memo->is_publisher)
-        LV_TALLY(s->shard, publishers, UINT64_MAX); /* one less */
-    memo->is_publisher = false;
+    lv_count_memo_fini(s, memo);
     lv_mem_free(memo->queues, LV_TAG_CHANNEL);
     memo->queues = NULL;
     memo->count = memo->cap = 0;
@@ -77,13 +74,12 @@ static enum lv_err route_slow(struct lv_session *s, struct lv_route_memo *memo,
         return LV_EREFUSED;
     if (memo->version != version || !memo_is_exchange(memo, exchange)) {
         struct lv_exchange *x = lv_router_exchange(router, exchange);
-        lv_count_memo(memo);
         memo->version = 0;
         if (x == NULL)
             return LV_ENOTFOUND;
         if (x->spec.internal)
             return LV_EREFUSED;
-        memo->exchange = x;
+        lv_count_exchange(memo, x, exchange);
         memo->exchange_len = (uint16_t)exchange.len;
         memcpy(memo->text, exchange.ptr, exchange.len);
     }

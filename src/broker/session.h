@@ -248,11 +248,19 @@ void lv_sub_resume(struct lv_sub *sub);
 void lv_sub_settle(struct lv_sub *sub, const uint32_t *slots, size_t n, enum lv_outcome outcome);
 
 /* ---- publishing ---- */
-/* What became of what a publisher sent. */
+/* What became of what a publisher sent to an exchange. */
 struct lv_published {
     uint64_t count; /* messages */
     uint64_t confirmed, returned, dropped;
 };
+struct lv_published_to {
+    struct lv_published_to *next;
+    struct lv_published life,
+        told; /* of its life; as much as is in the exchange's and the loop's numbers */
+    uint8_t len;
+    uint8_t exchange[];
+};
+#define LV_PUBLISHED_TO_MAX 64u /* exchanges of one publisher that are told apart */
 
 /* Where the last message of this publisher went; the next one with the same exchange and key goes there again
  * while the topology stands. And what it has published. Zeroed is empty. */
@@ -268,11 +276,11 @@ struct lv_route_memo {
     bool is_publisher; /* has published */
     bool is_noted;     /* in the loop's list of those with something to add */
     struct lv_link noted;
-    struct lv_session *session; /* whose it is; set when it is noted */
-    struct lv_published life,
-        told;             /* of its life; as much as is in the exchange's and the loop's numbers */
-    uint64_t out, wanted; /* since then: to queues; to be confirmed */
-    lv_time_ms active_ms; /* when it published last */
+    struct lv_session *session;        /* whose it is; set when it is noted */
+    struct lv_published_to *published; /* by exchange, own memory; the present one first */
+    uint32_t published_count;
+    uint64_t out, wanted;       /* not told yet: to queues; to be confirmed */
+    lv_time_ms active_ms;       /* when it published last */
     uint64_t sample, sample_us; /* the publish whose confirm is timed, and since when; 0: none */
     uint8_t text[2 * 255];      /* exchange, key */
 };
@@ -306,6 +314,8 @@ void lv_session_confirmed(struct lv_session *s, struct lv_route_memo *memo, uint
                           uint64_t upto);
 /* A message with a stamp is in the output for its consumer. */
 void lv_session_delivered(struct lv_session *s, const struct lv_delivery *d);
+/* Of all exchanges together. */
+void lv_published_sum(const struct lv_route_memo *memo, struct lv_published *out);
 /* Counts a channel that was opened, or closed. */
 void lv_session_count_channel(struct lv_session *s, bool opened);
 /* Everything before it survives a power cut. */

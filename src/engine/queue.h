@@ -72,6 +72,13 @@ struct lv_queue_totals {
     LV_QUEUE_COUNTERS(X)
 #undef X
 };
+static inline void lv_queue_totals_add(struct lv_queue_totals *to,
+                                       const struct lv_queue_totals *from)
+{
+#define X(name) to->name += from->name;
+    LV_QUEUE_COUNTERS(X)
+#undef X
+}
 #define LV_QUEUE_COUNTER_COUNT (sizeof(struct lv_queue_totals) / sizeof(uint64_t))
 
 struct lv_queue_counts {

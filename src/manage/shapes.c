@@ -69,13 +69,6 @@ void lv_json_tags(struct lv_json *j, const char *key, const struct lv_tags *tags
     lv_json_close(j);
 }
 
-void lv_queue_totals_add(struct lv_queue_totals *to, const struct lv_queue_totals *from)
-{
-#define X(name) to->name += from->name;
-    LV_QUEUE_COUNTERS(X)
-#undef X
-}
-
 void lv_vhost_sum(const struct lv_vhost *v, struct lv_vhost_sum *sum)
 {
     const struct lv_queue_entry *entry;

@@ -77,6 +77,15 @@ enum lv_amqp_chan_mode { LV_AMQP_PLAIN, LV_AMQP_CONFIRM, LV_AMQP_TX };
 /* What the client must settle: a basic.consume or basic.get delivery, in order of its tag. */
 enum lv_amqp_open_state { LV_AMQP_OPEN, LV_AMQP_SETTLED, LV_AMQP_IN_TX };
 struct lv_amqp_sub;
+
+/* What a channel got from a queue; those beyond LV_PUBLISHED_TO_MAX have one nameless together. */
+struct lv_amqp_used {
+    struct lv_amqp_used *next;
+    struct lv_queue_totals out;
+    uint8_t len;
+    uint8_t queue[];
+};
+
 struct lv_amqp_open {
     uint64_t tag;
     struct lv_amqp_sub *sub; /* pins */
@@ -97,8 +106,9 @@ struct lv_amqp_unacked {
 struct lv_amqp_sub {
     struct lv_sub sub; /* first */
     struct lv_amqp_chan *ch;
-    struct lv_link link; /* in ch->consumers */
-    uint32_t refs;       /* the consumer itself and its entries in ch->unacked */
+    struct lv_link link;       /* in ch->consumers */
+    uint32_t refs;             /* the consumer itself and its entries in ch->unacked */
+    struct lv_amqp_used *used; /* the channel's */
     bool is_get, is_exclusive;
     uint8_t tag_len;
     uint8_t queue_len;
@@ -159,15 +169,16 @@ struct lv_amqp_chan {
     struct lv_amqp_conn *conn;
     uint16_t number;
     uint8_t state, mode;
-    uint8_t epoch;              /* tells a channel from an earlier one with its number */
-    bool is_stopped;            /* the channel-wide limit is reached: all consumers are paused */
-    uint32_t method;            /* under way: named by an error */
-    uint32_t prefetch;          /* for consumers to come; 0: no limit */
-    uint32_t global_limit;      /* for all consumers together; 0: no limit */
-    uint32_t consumed_open;     /* unsettled deliveries of consumers (gets not counted) */
-    struct lv_queue_totals out; /* of its life */
-    lv_time_ms active_ms;       /* when it was last heard of, or delivered to */
-    uint64_t late_tag;          /* at late_since, nothing after it was handed out */
+    uint8_t epoch;          /* tells a channel from an earlier one with its number */
+    bool is_stopped;        /* the channel-wide limit is reached: all consumers are paused */
+    uint32_t method;        /* under way: named by an error */
+    uint32_t prefetch;      /* for consumers to come; 0: no limit */
+    uint32_t global_limit;  /* for all consumers together; 0: no limit */
+    uint32_t consumed_open; /* unsettled deliveries of consumers (gets not counted) */
+    struct lv_amqp_used *used;
+    uint32_t used_count;
+    lv_time_ms active_ms; /* when it was last heard of, or delivered to */
+    uint64_t late_tag;    /* at late_since, nothing after it was handed out */
     lv_time_ms late_since;
     uint64_t last_tag; /* of the last delivery */
     struct lv_link consumers;
@@ -324,6 +335,9 @@ void lv_amqp_cancelled(struct lv_sub *sub);
 void lv_amqp_recheck(struct lv_session *s);
 /* Room in the output again, or under the channel-wide limit: consumers go on. */
 void lv_amqp_chan_resume(struct lv_amqp_chan *ch);
+/* Where the channel counts what it gets from the queue; NULL: no memory. It stays as long as the channel. */
+struct lv_amqp_used *lv_amqp_used_of(struct lv_amqp_chan *ch, struct lv_bytes queue) LV_MUST_USE;
+void lv_amqp_used_free(struct lv_amqp_chan *ch);
 struct lv_amqp_sub *lv_amqp_sub_new(struct lv_amqp_chan *ch, struct lv_bytes tag,
                                     struct lv_bytes queue, struct lv_bytes arguments) LV_MUST_USE;
 void lv_amqp_sub_unref(struct lv_amqp_sub *sub);

@@ -87,6 +87,7 @@ void lv_amqp_chan_free(struct lv_amqp_chan *ch)
     if (ac->last == ch)
         ac->last = NULL;
     lv_mem_free(ch->unacked.ring, LV_TAG_CHANNEL);
+    lv_amqp_used_free(ch);
     lv_mem_free(ch->last_queue, LV_TAG_CHANNEL);
     if (ch->checks != NULL)
         lv_check_cache_fini(ch->checks);

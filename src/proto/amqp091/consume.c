@@ -4,19 +4,54 @@
 #include "broker/names.h"
 #include "proto/amqp091/amqp_priv.h"
 
+/* ---- what the channel got, by queue ---- */
+
+struct lv_amqp_used *lv_amqp_used_of(struct lv_amqp_chan *ch, struct lv_bytes queue)
+{
+    struct lv_amqp_used *u;
+
+    if (ch->used_count >= LV_PUBLISHED_TO_MAX)
+        queue.len = 0;
+    for (u = ch->used; u != NULL; u = u->next)
+        if (lv_bytes_eq(lv_bytes(u->queue, u->len), queue))
+            return u;
+    u = lv_mem_zalloc(sizeof(*u) + queue.len, LV_TAG_CHANNEL);
+    if (u == NULL)
+        return NULL;
+    u->len = (uint8_t)queue.len;
+    if (queue.len != 0)
+        memcpy(u->queue, queue.ptr, queue.len);
+    u->next = ch->used;
+    ch->used = u;
+    ch->used_count++;
+    return u;
+}
+
+void lv_amqp_used_free(struct lv_amqp_chan *ch)
+{
+    struct lv_amqp_used *u;
+
+    while ((u = ch->used) != NULL) {
+        ch->used = u->next;
+        lv_mem_free(u, LV_TAG_CHANNEL);
+    }
+}
+
 /* ---- subscriptions ---- */
 
 struct lv_amqp_sub *lv_amqp_sub_new(struct lv_amqp_chan *ch, struct lv_bytes tag,
                                     struct lv_bytes queue, struct lv_bytes arguments)
 {
+    struct lv_amqp_used *used = lv_amqp_used_of(ch, queue);
+    size_t bytes = LV_AMQP_DELIVER_HEAD + tag.len + queue.len + arguments.len;
     struct lv_amqp_sub *sub =
-        lv_mem_zalloc(sizeof(*sub) + LV_AMQP_DELIVER_HEAD + tag.len + queue.len + arguments.len,
-                      LV_TAG_CHANNEL);
+        used != NULL ? lv_mem_zalloc(sizeof(*sub) + bytes, LV_TAG_CHANNEL) : NULL;
 
     if (sub == NULL)
         return NULL;
     sub->sub.session = &ch->conn->s;
     sub->ch = ch;
+    sub->used = used;
     sub->refs = 1;
     sub->is_get = tag.len == 0; /* a consumer is never without */
     sub->tag_len = (uint8_t)tag.len;
@@ -171,11 +206,11 @@ enum lv_sink_answer lv_amqp_deliver(struct lv_sub *base, const struct lv_deliver
         }
         sub->refs++;
         ch->consumed_open++;
-        ch->out.deliver++;
+        sub->used->out.deliver++;
     } else {
-        ch->out.deliver_no_ack++;
+        sub->used->out.deliver_no_ack++;
     }
-    ch->out.redeliver += d->redelivered;
+    sub->used->out.redeliver += d->redelivered;
     ch->active_ms = lv_loop_now(ch->conn->s.conn.loop);
     write_delivery(sub, d, ++ch->last_tag);
     if (LV_UNLIKELY(d->msg->stamp != 0))
@@ -378,6 +413,15 @@ static void write_get_ok(struct lv_amqp_chan *ch, const struct lv_call *call, ui
     lv_amqp_write_content(ch->conn, ch->number, call->msg);
 }
 
+static void count_got(struct lv_amqp_used *used, const struct lv_call *call)
+{
+    if (call->slot != LV_SLOT_NONE)
+        used->out.get++;
+    else
+        used->out.get_no_ack++;
+    used->out.redeliver += call->redelivered;
+}
+
 static void got(struct lv_session *s, struct lv_call *call)
 {
     struct lv_amqp_chan *ch = lv_amqp_call_chan(s, call);
@@ -385,13 +429,15 @@ static void got(struct lv_session *s, struct lv_call *call)
 
     if (lv_amqp_failed(ch, call))
         return;
+    struct lv_amqp_used *used = lv_amqp_used_of(ch, call->name);
     if (call->is_empty) {
-        ch->out.get_empty++;
+        if (used != NULL)
+            used->out.get_empty++;
         LV_AMQP_SEND(ch->conn, ch->number, basic_get_empty, .reserved_1 = LV_BYTES_LIT(""));
         return;
     }
     if (call->slot != LV_SLOT_NONE) {
-        sub = lv_amqp_sub_new(ch, lv_bytes(NULL, 0), lv_bytes(NULL, 0), lv_bytes(NULL, 0));
+        sub = lv_amqp_sub_new(ch, lv_bytes(NULL, 0), call->name, lv_bytes(NULL, 0));
         if (sub != NULL)
             sub->sub.queue = call->queue;
         if (sub == NULL ||
@@ -402,11 +448,8 @@ static void got(struct lv_session *s, struct lv_call *call)
             return;
         }
     }
-    if (call->slot != LV_SLOT_NONE)
-        ch->out.get++;
-    else
-        ch->out.get_no_ack++;
-    ch->out.redeliver += call->redelivered;
+    if (used != NULL)
+        count_got(used, call);
     write_get_ok(ch, call, ++ch->last_tag);
     lv_msg_unref(call->msg);
 }

@@ -45,12 +45,46 @@ static uint64_t decided_in_tx(const struct lv_amqp_chan *ch)
 
 static void published(const struct lv_amqp_chan *ch, struct lv_channel_info *out)
 {
-    const struct lv_published *life = &ch->pub->memo.life;
+    struct lv_published sum;
 
-    out->published = life->count;
-    out->confirmed = life->confirmed;
-    out->returned = life->returned;
-    out->dropped = life->dropped;
+    lv_published_sum(&ch->pub->memo, &sum);
+    out->published = sum.count;
+    out->confirmed = sum.confirmed;
+    out->returned = sum.returned;
+    out->dropped = sum.dropped;
+}
+
+static void exchanges(const struct lv_amqp_chan *ch, struct lv_census *census,
+                      struct lv_channel_info *out)
+{
+    for (const struct lv_published_to *to = ch->pub->memo.published; to != NULL; to = to->next) {
+        struct lv_channel_exchange *x = lv_census_alloc(census, sizeof(*x));
+        if (x == NULL)
+            return;
+        x->exchange = lv_census_copy(census, lv_bytes(to->exchange, to->len));
+        x->published = to->life.count;
+        x->confirmed = to->life.confirmed;
+        x->returned = to->life.returned;
+        x->dropped = to->life.dropped;
+        x->next = out->exchanges;
+        out->exchanges = x;
+    }
+}
+
+static void queues(const struct lv_amqp_chan *ch, struct lv_census *census,
+                   struct lv_channel_info *out)
+{
+    for (const struct lv_amqp_used *u = ch->used; u != NULL; u = u->next) {
+        lv_queue_totals_add(&out->out, &u->out);
+        struct lv_channel_queue *q =
+            u->len != 0 && !census->counts_only ? lv_census_alloc(census, sizeof(*q)) : NULL;
+        if (q == NULL)
+            continue;
+        q->queue = lv_census_copy(census, lv_bytes(u->queue, u->len));
+        q->out = u->out;
+        q->next = out->queues;
+        out->queues = q;
+    }
 }
 
 static struct lv_channel_info *channel(const struct lv_amqp_chan *ch, struct lv_census *census)
@@ -69,9 +103,11 @@ static struct lv_channel_info *channel(const struct lv_amqp_chan *ch, struct lv_
     out->unconfirmed = out->is_confirm ? ch->confirms.next - 1 - ch->confirms.told : 0;
     out->uncommitted = lv_amqp_tx_count(ch);
     out->acks_uncommitted = decided_in_tx(ch);
-    out->out = ch->out;
+    queues(ch, census, out);
     if (ch->pub != NULL) {
         published(ch, out);
+        if (!census->counts_only)
+            exchanges(ch, census, out);
         active_ms = LV_MAX(active_ms, ch->pub->memo.active_ms);
     }
     out->idle_since_ms = lv_idle_since(active_ms);

@@ -44,7 +44,7 @@ void lv_amqp_settle(struct lv_amqp_chan *ch, uint64_t first, uint64_t last, enum
         if (n == 0)
             break;
         if (outcome == LV_ACCEPTED)
-            ch->out.ack += n;
+            sub->used->out.ack += n;
         lv_sub_settle(&sub->sub, slots, n, outcome);
         while (n-- > 0)
             lv_amqp_sub_unref(sub);
@@ -61,7 +61,7 @@ void lv_amqp_settled_tx(struct lv_amqp_chan *ch)
         if (e->state != LV_AMQP_IN_TX)
             continue;
         struct lv_amqp_sub *sub = e->sub;
-        ch->out.ack += e->outcome == LV_ACCEPTED;
+        sub->used->out.ack += e->outcome == LV_ACCEPTED;
         close_entry(ch, e);
         lv_amqp_sub_unref(sub);
     }
