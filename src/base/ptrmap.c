@@ -121,14 +121,30 @@ void lv_ptrmap_remove(struct lv_ptrmap *m, struct lv_ptrmap_entry *e)
     __atomic_store_n(&m->count, m->count - 1, __ATOMIC_RELAXED);
 }
 
-struct lv_ptrmap_entry *lv_ptrmap_next(const struct lv_ptrmap *m, size_t *pos)
+struct lv_ptrmap_walk lv_ptrmap_walk(const struct lv_ptrmap *m)
 {
-    struct lv_ptrmap_slots *s = atomic_load_explicit(&m->slots, memory_order_acquire);
+    return (struct lv_ptrmap_walk){
+        .slots = atomic_load_explicit(&m->slots, memory_order_acquire),
+    };
+}
 
-    while (s != NULL && *pos <= s->mask) {
-        struct lv_ptrmap_entry *e = atomic_load_explicit(&s->at[(*pos)++], memory_order_acquire);
+struct lv_ptrmap_entry *lv_ptrmap_walk_next(struct lv_ptrmap_walk *w)
+{
+    while (w->slots != NULL && w->pos <= w->slots->mask) {
+        struct lv_ptrmap_entry *e =
+            atomic_load_explicit(&w->slots->at[w->pos++], memory_order_acquire);
         if (e != NULL && e != &tombstone)
             return e;
     }
     return NULL;
+}
+
+struct lv_ptrmap_entry *lv_ptrmap_next(const struct lv_ptrmap *m, size_t *pos)
+{
+    struct lv_ptrmap_walk w = lv_ptrmap_walk(m);
+
+    w.pos = *pos;
+    struct lv_ptrmap_entry *e = lv_ptrmap_walk_next(&w);
+    *pos = w.pos;
+    return e;
 }

@@ -43,6 +43,13 @@ void lv_ptrmap_remove(struct lv_ptrmap *m, struct lv_ptrmap_entry *e);
 /* Steps through all entries: start with *pos = 0; NULL at the end. The writer may remove what it was handed. Another thread
  * that walks while the map grows may meet some twice, while it shrinks may miss some. */
 struct lv_ptrmap_entry *lv_ptrmap_next(const struct lv_ptrmap *m, size_t *pos);
+/* The same within one read-side section: each entry that is there all the time is met once. */
+struct lv_ptrmap_walk {
+    const struct lv_ptrmap_slots *slots;
+    size_t pos;
+};
+struct lv_ptrmap_walk lv_ptrmap_walk(const struct lv_ptrmap *m);
+struct lv_ptrmap_entry *lv_ptrmap_walk_next(struct lv_ptrmap_walk *w);
 /* How many entries there are; momentary. Any thread. */
 static inline size_t lv_ptrmap_count(const struct lv_ptrmap *m)
 {

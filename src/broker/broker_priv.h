@@ -38,7 +38,8 @@ struct lv_vhost {
 
 /* A queue's numbers, written at its home, read by anybody. */
 struct lv_queue_stats {
-    _Atomic uint64_t ready, unsettled, consumers, ready_here, ready_bytes, unsettled_bytes;
+    _Atomic uint64_t ready, unsettled, consumers, ready_here, persistent;
+    _Atomic uint64_t ready_bytes, unsettled_bytes;
     _Atomic uint64_t published, out[LV_QUEUE_COUNTER_COUNT];
     _Atomic uint64_t active_ms; /* the loop's clock when they changed last; 0: never */
     _Atomic uint64_t seen;      /* what they came to when they were last sampled; the sampler's */
@@ -228,6 +229,10 @@ void lv_count_init(struct lv_shard *shard);
 void lv_count_turn(struct lv_shard *shard);
 /* Adds what the memo has gathered. */
 void lv_count_memo(struct lv_route_memo *memo);
+/* What was published to memo->queues: before they change. */
+void lv_count_run(struct lv_route_memo *memo);
+/* Where what goes to that queue is counted; NULL: nowhere. */
+struct lv_routed *lv_count_route(struct lv_route_memo *memo, const struct lv_queue_entry *entry);
 /* From now on it publishes to `x`, whose name is `name`. NULL: to none that is there. */
 void lv_count_exchange(struct lv_route_memo *memo, struct lv_exchange *x, struct lv_bytes name);
 void lv_count_memo_fini(struct lv_session *s, struct lv_route_memo *memo);

@@ -86,6 +86,7 @@ static void copy_counts(struct lv_home_queue *hq)
     store(&to->unsettled, c.unsettled);
     store(&to->consumers, c.consumers);
     store(&to->ready_here, c.ready_here);
+    store(&to->persistent, c.persistent);
     store(&to->ready_bytes, c.ready_bytes);
     store(&to->unsettled_bytes, c.unsettled_bytes);
     store(&to->published, c.published);
@@ -135,8 +136,45 @@ static void tell_exchange(const struct lv_session *s, const struct lv_route_memo
     add(&x->dropped, grown->dropped);
 }
 
+void lv_count_run(struct lv_route_memo *memo)
+{
+    if (memo->run == 0)
+        return;
+    for (uint32_t i = 0; i < memo->count; i++)
+        if (memo->routed[i] != NULL)
+            memo->routed[i]->count += memo->run;
+    memo->out += (uint64_t)memo->run * memo->count;
+    memo->run = 0;
+}
+
+/* Routes mostly come again in the order they were made: the first look finds it. */
+struct lv_routed *lv_count_route(struct lv_route_memo *memo, const struct lv_queue_entry *entry)
+{
+    struct lv_published_to *to = memo->published;
+    struct lv_bytes name = entry->dest.name.key;
+    struct lv_routed *r;
+
+    if (to == NULL)
+        return NULL;
+    for (r = to->queues; r != NULL; r = r->next)
+        if (r->queue_id == entry->id)
+            return r;
+    if (to->queue_count >= LV_PUBLISHED_TO_MAX ||
+        (r = lv_mem_zalloc(sizeof(*r) + name.len, LV_TAG_CHANNEL)) == NULL)
+        return NULL;
+    r->queue_id = entry->id;
+    r->len = (uint8_t)name.len;
+    if (name.len != 0)
+        memcpy(r->queue, name.ptr, name.len);
+    r->next = to->queues;
+    to->queues = r;
+    to->queue_count++;
+    return r;
+}
+
 static void tell(struct lv_session *s, struct lv_route_memo *memo)
 {
+    lv_count_run(memo);
     struct lv_published_to *to = memo->published;
     struct lv_shard *shard = s->shard;
     struct lv_published grown = {
@@ -187,6 +225,7 @@ void lv_count_exchange(struct lv_route_memo *memo, struct lv_exchange *x, struct
     struct lv_published_to **at = find_published(memo, name), *to = *at;
 
     lv_count_memo(memo);
+    memo->count = 0; /* it has no route */
     memo->exchange = x;
     if (to != NULL)
         *at = to->next;
@@ -196,6 +235,16 @@ void lv_count_exchange(struct lv_route_memo *memo, struct lv_exchange *x, struct
         return; /* it counts with the one before, or not at all */
     to->next = memo->published;
     memo->published = to;
+}
+
+static void routed_free(struct lv_routed *r)
+{
+    struct lv_routed *next;
+
+    for (; r != NULL; r = next) {
+        next = r->next;
+        lv_mem_free(r, LV_TAG_CHANNEL);
+    }
 }
 
 void lv_count_memo_fini(struct lv_session *s, struct lv_route_memo *memo)
@@ -208,6 +257,7 @@ void lv_count_memo_fini(struct lv_session *s, struct lv_route_memo *memo)
     memo->is_publisher = false;
     while ((to = memo->published) != NULL) {
         memo->published = to->next;
+        routed_free(to->queues);
         lv_mem_free(to, LV_TAG_CHANNEL);
     }
 }
@@ -285,7 +335,7 @@ void lv_session_published(struct lv_session *s, struct lv_route_memo *memo, stru
         return;
     if (LV_UNLIKELY(!memo->is_noted))
         note(s, memo);
-    memo->out += memo->count;
+    memo->run++;
     memo->wanted += confirm != 0;
     count_size(shard, msg->body_len);
     count_fate(to, fate);

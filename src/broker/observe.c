@@ -31,6 +31,11 @@ void lv_broker_loop_stats(const struct lv_broker *b, unsigned loop, struct lv_lo
     lv_loop_stats(b->shards[loop].loop, out);
 }
 
+uint64_t lv_broker_id(const struct lv_broker *b)
+{
+    return b->store != NULL ? lv_store_id(b->store) : 0;
+}
+
 bool lv_broker_store_stats(const struct lv_broker *b, struct lv_store_stats *out)
 {
     if (b->store != NULL)
@@ -75,6 +80,36 @@ const struct lv_exchange *lv_observe_exchange_find(const struct lv_vhost *v, str
     return lv_router_exchange(&v->router, name);
 }
 
+void lv_observe_vhosts(const struct lv_broker *b,
+                       void (*visit)(void *ctx, const struct lv_vhost *v), void *ctx)
+{
+    struct lv_ptrmap_walk w = lv_ptrmap_walk(&b->vhosts);
+    const struct lv_ptrmap_entry *e;
+
+    while ((e = lv_ptrmap_walk_next(&w)) != NULL)
+        visit(ctx, (const struct lv_vhost *)e);
+}
+
+void lv_observe_queues(const struct lv_vhost *v,
+                       void (*visit)(void *ctx, const struct lv_queue_entry *entry), void *ctx)
+{
+    struct lv_ptrmap_walk w = lv_ptrmap_walk(&v->router.queues);
+    const struct lv_ptrmap_entry *e;
+
+    while ((e = lv_ptrmap_walk_next(&w)) != NULL)
+        visit(ctx, (const struct lv_queue_entry *)e);
+}
+
+void lv_observe_exchanges(const struct lv_vhost *v,
+                          void (*visit)(void *ctx, const struct lv_exchange *x), void *ctx)
+{
+    struct lv_ptrmap_walk w = lv_ptrmap_walk(&v->router.exchanges);
+    const struct lv_ptrmap_entry *e;
+
+    while ((e = lv_ptrmap_walk_next(&w)) != NULL)
+        visit(ctx, (const struct lv_exchange *)e);
+}
+
 uint64_t lv_vhost_version(const struct lv_vhost *v)
 {
     return atomic_load_explicit(&v->router.version, memory_order_acquire);
@@ -109,6 +144,7 @@ static void describe_numbers(const struct lv_queue_stats *s, struct lv_queue_inf
     out->unsettled = load(&s->unsettled);
     out->consumers = load(&s->consumers);
     out->ready_here = load(&s->ready_here);
+    out->persistent = load(&s->persistent);
     out->ready_bytes = load(&s->ready_bytes);
     out->unsettled_bytes = load(&s->unsettled_bytes);
     out->published = load(&s->published);
@@ -157,6 +193,11 @@ void lv_exchange_count(const struct lv_exchange *x, struct lv_exchange_info *out
         .returned = load(&x->stats.returned),
         .dropped = load(&x->stats.dropped),
     };
+}
+
+uint64_t lv_exchange_binding_count(const struct lv_exchange *x)
+{
+    return __atomic_load_n(&x->bindings_out_count, __ATOMIC_RELAXED);
 }
 
 /* ---- what moved ---- */

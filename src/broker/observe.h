@@ -74,11 +74,14 @@ struct lv_resources {
 void lv_broker_resources(const struct lv_broker *b, struct lv_resources *out);
 /* A loop's own figures, and the store's; false: nothing is kept. Any thread. */
 void lv_broker_loop_stats(const struct lv_broker *b, unsigned loop, struct lv_loop_stats *out);
+/* Of the data directory, for its life; 0: nothing is kept. */
+uint64_t lv_broker_id(const struct lv_broker *b);
 bool lv_broker_store_stats(const struct lv_broker *b, struct lv_store_stats *out);
 
 /* ---- names: a reader's section ---- */
 
-/* Steps through all, in no order: start with *pos = 0; NULL at the end. */
+/* Steps through all, in no order: start with *pos = 0; NULL at the end. While something is made or goes, some may be met twice,
+ * or be missed. */
 const struct lv_vhost *lv_observe_vhost(const struct lv_broker *b, size_t *pos);
 const struct lv_vhost *lv_observe_vhost_find(const struct lv_broker *b, struct lv_bytes name);
 struct lv_bytes lv_vhost_name(const struct lv_vhost *v);
@@ -88,6 +91,13 @@ const struct lv_queue_entry *lv_observe_queue_find(const struct lv_vhost *v, str
 /* A queue as the end of a binding. */
 const struct lv_dest *lv_queue_dest(const struct lv_queue_entry *entry);
 const struct lv_exchange *lv_observe_exchange_find(const struct lv_vhost *v, struct lv_bytes name);
+/* All of them, each once; within one section. */
+void lv_observe_vhosts(const struct lv_broker *b,
+                       void (*visit)(void *ctx, const struct lv_vhost *v), void *ctx);
+void lv_observe_queues(const struct lv_vhost *v,
+                       void (*visit)(void *ctx, const struct lv_queue_entry *entry), void *ctx);
+void lv_observe_exchanges(const struct lv_vhost *v,
+                          void (*visit)(void *ctx, const struct lv_exchange *x), void *ctx);
 /* Grows with every queue, exchange or binding made or gone in it: who remembers a list compares it. */
 uint64_t lv_vhost_version(const struct lv_vhost *v);
 size_t lv_vhost_queue_count(const struct lv_vhost *v);
@@ -102,6 +112,7 @@ struct lv_queue_info {
     uint64_t owner; /* exclusive: id of the session */
     uint64_t ready, unsettled, consumers;
     uint64_t ready_here; /* of `ready`, about as many are in memory */
+    uint64_t persistent; /* of ready and unsettled; 0 if the queue is not durable */
     uint64_t ready_bytes, unsettled_bytes;
     uint64_t published;         /* messages that came in */
     struct lv_queue_totals out; /* what went out */
@@ -124,6 +135,8 @@ struct lv_exchange_info {
     uint64_t confirmed, returned, dropped;
 };
 void lv_exchange_count(const struct lv_exchange *x, struct lv_exchange_info *out);
+/* Bindings whose source it is; momentary. */
+uint64_t lv_exchange_binding_count(const struct lv_exchange *x);
 /* As lv_queue_has_moved. */
 bool lv_exchange_has_moved(const struct lv_exchange *x, const struct lv_exchange_info *now,
                            bool *was_zero);
@@ -155,6 +168,13 @@ struct lv_channel_exchange {
     struct lv_channel_exchange *next;
     struct lv_bytes exchange;
     uint64_t published, confirmed, returned, dropped;
+    struct lv_channel_routed *queues;
+};
+/* How much of that went to a queue. */
+struct lv_channel_routed {
+    struct lv_channel_routed *next;
+    struct lv_bytes exchange, queue;
+    uint64_t published;
 };
 struct lv_channel_queue {
     struct lv_channel_queue *next;

@@ -6,7 +6,9 @@ void lv_route_memo_fini(struct lv_session *s, struct lv_route_memo *memo)
 {
     lv_count_memo_fini(s, memo);
     lv_mem_free(memo->queues, LV_TAG_CHANNEL);
+    lv_mem_free(memo->routed, LV_TAG_CHANNEL);
     memo->queues = NULL;
+    memo->routed = NULL;
     memo->count = memo->cap = 0;
     memo->version = 0;
 }
@@ -25,18 +27,25 @@ static inline bool memo_is_key(const struct lv_route_memo *memo, struct lv_bytes
 static enum lv_err memo_take(struct lv_session *s, struct lv_route_memo *memo,
                              const struct lv_route *rt)
 {
+    lv_count_run(memo);
     if (rt->count > memo->cap) {
         lv_handle *queues =
             lv_mem_realloc(memo->queues, rt->count * sizeof(*queues), LV_TAG_CHANNEL);
         if (queues == NULL)
             return LV_ENOMEM;
         memo->queues = queues;
+        struct lv_routed **routed =
+            lv_mem_realloc(memo->routed, rt->count * sizeof(*routed), LV_TAG_CHANNEL);
+        if (routed == NULL)
+            return LV_ENOMEM;
+        memo->routed = routed;
         memo->cap = (uint32_t)rt->count;
     }
     for (size_t i = 0; i < rt->count; i++) {
         memo->queues[i] = lv_home_of(s->shard, s->vhost, (struct lv_queue_entry *)rt->queues[i]);
         if (memo->queues[i] == LV_HOME_NONE_YET)
             return LV_ENOMEM;
+        memo->routed[i] = lv_count_route(memo, (const struct lv_queue_entry *)rt->queues[i]);
     }
     memo->count = (uint32_t)rt->count;
     return LV_OK;

@@ -253,14 +253,24 @@ struct lv_published {
     uint64_t count; /* messages */
     uint64_t confirmed, returned, dropped;
 };
+/* How many of them went to a queue. */
+struct lv_routed {
+    struct lv_routed *next;
+    uint64_t queue_id, count;
+    uint8_t len;
+    uint8_t queue[];
+};
 struct lv_published_to {
     struct lv_published_to *next;
+    struct lv_routed *queues; /* not those of transactions */
+    uint32_t queue_count;
     struct lv_published life,
         told; /* of its life; as much as is in the exchange's and the loop's numbers */
     uint8_t len;
     uint8_t exchange[];
 };
-#define LV_PUBLISHED_TO_MAX 64u /* exchanges of one publisher that are told apart */
+#define LV_PUBLISHED_TO_MAX \
+    64u /* exchanges of one publisher, and queues of one of them, that are told apart */
 
 /* Where the last message of this publisher went; the next one with the same exchange and key goes there again
  * while the topology stands. And what it has published. Zeroed is empty. */
@@ -270,7 +280,9 @@ struct lv_route_memo {
     uint64_t version; /* of the router, 0: nothing remembered */
     struct lv_exchange *exchange; /* valid at that version */
     lv_handle *queues;
+    struct lv_routed **routed; /* for each queue where it is counted, or NULL */
     uint32_t count, cap;
+    uint32_t run; /* messages since they were taken, not added yet */
     uint16_t exchange_len, key_len;
     bool has_key;      /* false: only the exchange is remembered */
     bool is_publisher; /* has published */

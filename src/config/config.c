@@ -310,28 +310,35 @@ static struct lv_config *new_config(void)
     return c;
 }
 
-/* management.tcp.port and .ip are RabbitMQ's two halves of http-listen. */
-static void derive_http(struct lv_config *c)
+/* RabbitMQ says port and address of a listener apart (management.tcp.port, .ip). */
+static void derive_listener(struct lv_config *c, int port_setting, int ip_setting, int listen,
+                            const char *option, const char *host, uint32_t port)
 {
-    const struct lv_where *port = &c->origins[LV_SETTING_management_port];
-    const struct lv_where *ip = &c->origins[LV_SETTING_management_ip];
-    const struct lv_where *where = port->layer >= ip->layer ? port : ip;
-    const char *host = c->settings.management_ip;
+    const struct lv_where *from_port = &c->origins[port_setting], *ip = &c->origins[ip_setting];
+    const struct lv_where *where = from_port->layer >= ip->layer ? from_port : ip;
     char address[128], why[LV_WHY_MAX];
     struct lv_key_match match;
     struct lv_value value;
 
-    if (where->layer == LV_FROM_DEFAULT || where->layer < c->origins[LV_SETTING_http_listen].layer ||
-        c->origins[LV_SETTING_http_listen].layer == LV_FROM_COMMAND_LINE)
+    if (where->layer == LV_FROM_DEFAULT || where->layer < c->origins[listen].layer ||
+        c->origins[listen].layer == LV_FROM_COMMAND_LINE)
         return;
-    (void)snprintf(address, sizeof(address), "%.60s:%u", host[0] != '\0' ? host : "*",
-                   c->settings.management_port);
-    bool is_known = lv_key_find_option(LV_BYTES_LIT("http-listen"), &match);
+    (void)snprintf(address, sizeof(address), "%.60s:%u", host[0] != '\0' ? host : "*", port);
+    bool is_known = lv_key_find_option(lv_bytes_str(option), &match);
     LV_ASSERT(is_known);
     if (lv_value_parse(match.setting, match.pattern, true, address, &value, why) != LV_OK)
         lv_config_say(c, true, ip, "%s", why);
     else
         put(c, match.setting, where, lv_config_keep(c, value.text), 0);
+}
+
+static void derive_listeners(struct lv_config *c)
+{
+    derive_listener(c, LV_SETTING_management_port, LV_SETTING_management_ip, LV_SETTING_http_listen,
+                    "http-listen", c->settings.management_ip, c->settings.management_port);
+    derive_listener(c, LV_SETTING_prometheus_port, LV_SETTING_prometheus_ip,
+                    LV_SETTING_metrics_listen, "metrics-listen", c->settings.prometheus_ip,
+                    c->settings.prometheus_port);
 }
 
 /* What only the log can say about its settings. */
@@ -357,7 +364,7 @@ static void check_log(struct lv_config *c)
 
 static enum lv_err finish(struct lv_config *c, struct lv_config **out)
 {
-    derive_http(c);
+    derive_listeners(c);
     check_log(c);
     c->envp = NULL;
     if (c->no_memory) {

@@ -184,6 +184,7 @@ enum lv_err lv_queue_put(struct lv_queue *q, struct lv_msg *msg)
     if (is_kept)
         lv_queue_changed(q);
     lv_ready_put(&q->ready, e);
+    q->passing += q->is_durable && !is_kept;
     q->seq_next++;
     q->ready_bytes += msg->body_len;
     if (LV_UNLIKELY(q->ready.tail == 1))
@@ -461,8 +462,10 @@ static void unlive_ready(struct lv_queue *q)
             shed(q, &load, *lv_page_place(c));
             continue;
         }
-        for (uint32_t i = lv_ready_from(r, c); i < lv_ready_to(r, c); i++)
+        for (uint32_t i = lv_ready_from(r, c); i < lv_ready_to(r, c); i++) {
+            lv_queue_forget_passing(q, &c->entries[i]);
             lv_queue_unlive(q, &c->entries[i]);
+        }
     }
     for (struct lv_ready_chunk *c = q->passed; c != NULL; c = c->next) {
         if (c->is_page)

@@ -67,6 +67,7 @@ static inline enum lv_err take_oldest(struct lv_queue *q, bool wants_slot, struc
         } else {
             if (q->journal != NULL)
                 lv_queue_drop_slots(q, &slot, 1);
+            lv_queue_forget_passing(q, &e);
             lv_slots_drop(&q->slots, slot);
         }
     } else {
@@ -74,6 +75,8 @@ static inline enum lv_err take_oldest(struct lv_queue *q, bool wants_slot, struc
         if (wants_slot && (d->slot = lv_slots_take(&q->slots, e)) == LV_SLOT_NONE)
             return LV_ENOMEM;
         lv_ready_pop(&q->ready);
+        if (!wants_slot)
+            lv_queue_forget_passing(q, &e);
         if (LV_UNLIKELY(q->journal != NULL))
             lv_queue_left_ready(q, &e, wants_slot);
     }
@@ -176,6 +179,7 @@ static inline enum lv_err publish_through(struct lv_queue *q, struct lv_msg *msg
         q->unsettled_bytes += d.msg->body_len;
         q->unsettled_here_bytes += d.msg->body_len;
         q->out.deliver++;
+        q->passing += q->is_durable && !msg->persistent;
     }
     q->published++;
     lv_queue_note(q);
@@ -231,6 +235,7 @@ static inline void forget(struct lv_queue *q, uint32_t number, struct lv_slot *s
 {
     struct lv_entry e = slot->entry;
 
+    lv_queue_forget_passing(q, &e);
     lv_slots_drop(&q->slots, number);
     if (LV_LIKELY(lv_entry_is_here(&e)))
         lv_msg_unref(e.msg);
@@ -332,11 +337,14 @@ void lv_consumer_resume(struct lv_consumer *c)
 
 void lv_queue_counts(const struct lv_queue *q, struct lv_queue_counts *out)
 {
+    uint64_t all = q->ready.count + q->slots.used;
+
     *out = (struct lv_queue_counts){
         .ready = lv_queue_ready_count(q),
         .unsettled = q->slots.used - q->returned.count,
         .consumers = q->round.count,
         .ready_here = q->ready.here + q->returned.count,
+        .persistent = q->is_durable ? all - LV_MIN(all, q->passing) : 0,
         .ready_bytes = q->ready_bytes,
         .unsettled_bytes = q->unsettled_bytes,
         .published = q->published,

@@ -83,7 +83,8 @@ static inline void lv_queue_totals_add(struct lv_queue_totals *to,
 
 struct lv_queue_counts {
     uint64_t ready, unsettled, consumers;
-    uint64_t ready_here;                   /* of `ready`, about as many are in memory */
+    uint64_t ready_here; /* of `ready`, about as many are in memory */
+    uint64_t persistent; /* of a durable queue: ready and unsettled ones that survive a restart */
     uint64_t ready_bytes, unsettled_bytes; /* of bodies */
     uint64_t published;                    /* accepted since lv_queue_new, as is `out` */
     struct lv_queue_totals out;

@@ -16,6 +16,7 @@ struct lv_queue {
     const struct lv_queue_sink *sink;
     uint64_t seq_next; /* of the next message that gets a place */
     uint64_t ready_bytes, unsettled_bytes;
+    uint64_t passing; /* of a durable queue: ready and unsettled messages that are not persistent */
     struct lv_round round;
     struct lv_returned returned;
     struct lv_ready ready;
@@ -71,6 +72,12 @@ uint64_t lv_queue_place(const struct lv_queue *q, const struct lv_entry *e);
 static inline bool lv_queue_is_kept(const struct lv_queue *q, const struct lv_entry *e)
 {
     return q->is_durable && lv_entry_is_logged(e) && !lv_place_is_passing(lv_queue_place(q, e));
+}
+/* A message is gone for good. */
+static inline void lv_queue_forget_passing(struct lv_queue *q, const struct lv_entry *e)
+{
+    if (q->is_durable && !lv_queue_is_kept(q, e) && q->passing != 0)
+        q->passing--;
 }
 /* Accepts a message that goes to the ready list of a queue with a journal. */
 enum lv_err lv_queue_put(struct lv_queue *q, struct lv_msg *msg) LV_MUST_USE;

@@ -30,7 +30,7 @@ struct lv_client {
     struct lv_http_chunks chunks;
     enum step step;
     uint32_t served;
-    bool is_operator;
+    bool is_operator, is_scraper;
     bool has_begun; /* some of the next head is there */
 };
 
@@ -42,6 +42,11 @@ struct lv_conn *lv_client_conn(struct lv_client *c)
 bool lv_client_is_operator(const struct lv_client *c)
 {
     return c->is_operator;
+}
+
+bool lv_client_is_scraper(const struct lv_client *c)
+{
+    return c->is_scraper;
 }
 
 bool lv_client_is_last(const struct lv_client *c)
@@ -323,9 +328,13 @@ void lv_client_accept(struct lv_loop *loop, int fd, void *ctx)
     }
     c->room = m;
     c->is_operator = door->kind == LV_DOOR_SOCKET && is_own_user(fd);
+    c->is_scraper = door->kind == LV_DOOR_METRICS || door->kind == LV_DOOR_METRICS_TLS;
     lv_list_push(&m->clients, &c->link);
     m->client_count++;
     allow(c, m->settings->management_request_timeout);
-    if (door->kind == LV_DOOR_HTTPS && lv_conn_start_tls(&c->conn, m->tls) != LV_OK)
+    struct lv_tls *tls = door->kind == LV_DOOR_HTTPS         ? m->tls
+                         : door->kind == LV_DOOR_METRICS_TLS ? m->metrics_tls
+                                                             : NULL;
+    if (tls != NULL && lv_conn_start_tls(&c->conn, tls) != LV_OK)
         lv_conn_close(&c->conn, 0);
 }

@@ -14,9 +14,26 @@
 #include "os/log.h"
 #include "os/os.h"
 
-#define HTTP_LISTEN_DEFAULT "0.0.0.0:15672"
+static const struct {
+    const char *name, *protocol;
+    bool is_tls;
+} kinds[LV_DOOR_KINDS] = {
+    [LV_DOOR_HTTP] = { "http", "http", false },
+    [LV_DOOR_HTTPS] = { "https", "https", true },
+    [LV_DOOR_METRICS] = { "metrics", "http/prometheus", false },
+    [LV_DOOR_METRICS_TLS] = { "metrics_tls", "https/prometheus", true },
+    [LV_DOOR_SOCKET] = { "socket", NULL, false },
+};
 
-static const char *const door_names[LV_DOOR_KINDS] = { "http", "https", "socket" };
+const char *lv_door_name(enum lv_door_kind kind)
+{
+    return kinds[kind].name;
+}
+
+const char *lv_door_protocol(enum lv_door_kind kind)
+{
+    return kinds[kind].protocol;
+}
 
 /* ---- turns ---- */
 
@@ -68,22 +85,11 @@ static enum lv_err open_door(struct lv_manage *m, enum lv_door_kind kind, const 
     }
     lv_listener_address(door->listener, door->address);
     m->door_count++;
-    if (kind == LV_DOOR_HTTPS)
-        lv_log(LISTENING_TLS, lv_log_str(door_names[kind]), lv_log_str(door->address));
+    if (kinds[kind].is_tls)
+        lv_log(LISTENING_TLS, lv_log_str(kinds[kind].name), lv_log_str(door->address));
     else
-        lv_log(LISTENING, lv_log_str(door_names[kind]), lv_log_str(door->address));
+        lv_log(LISTENING, lv_log_str(kinds[kind].name), lv_log_str(door->address));
     return LV_OK;
-}
-
-/* management.tcp.* is another way to say management.listener. */
-static void http_addresses(const struct lv_settings *s, char out[LV_ADDR_MAX])
-{
-    bool is_plain = strcmp(s->http_listen, HTTP_LISTEN_DEFAULT) == 0 &&
-                    (s->management_port != 15672 || s->management_ip[0] != '\0');
-
-    if (is_plain)
-        (void)snprintf(out, LV_ADDR_MAX, "%s:%u",
-                       s->management_ip[0] != '\0' ? s->management_ip : "*", s->management_port);
 }
 
 static enum lv_err open_all(struct lv_manage *m, enum lv_door_kind kind, const char *at)
@@ -113,17 +119,20 @@ static void open_socket(struct lv_manage *m)
 static enum lv_err open_doors(struct lv_manage *m)
 {
     const struct lv_settings *s = m->settings;
-    char text[LV_ADDR_MAX + 64] = "";
+    char text[LV_ADDR_MAX + 64];
     enum lv_err err;
 
-    http_addresses(s, text);
-    err = open_all(m, LV_DOOR_HTTP, text[0] != '\0' ? text : s->http_listen);
+    err = open_all(m, LV_DOOR_HTTP, s->http_listen);
     if (err == LV_OK && m->tls != NULL) {
         (void)snprintf(text, sizeof(text), "%s:%u",
                        s->management_tls_ip[0] != '\0' ? s->management_tls_ip : "*",
                        s->management_tls_port);
         err = open_all(m, LV_DOOR_HTTPS, text);
     }
+    if (err == LV_OK)
+        err = open_all(m, LV_DOOR_METRICS, s->metrics_listen);
+    if (err == LV_OK && m->metrics_tls != NULL)
+        err = open_all(m, LV_DOOR_METRICS_TLS, m->metrics_tls_at);
     if (err != LV_OK)
         return err;
     open_socket(m);
@@ -206,6 +215,9 @@ enum lv_err lv_manage_new(const struct lv_manage_config *config, struct lv_manag
     m->config = config->config;
     m->settings = lv_config_settings(config->config);
     m->tls = config->tls;
+    m->metrics_tls = config->metrics_tls;
+    (void)snprintf(m->metrics_tls_at, sizeof(m->metrics_tls_at), "%s",
+                   config->metrics_tls_at != NULL ? config->metrics_tls_at : "");
     m->hooks = config->hooks;
     m->desk.wake = wake;
     m->desk.ctx = m;

@@ -24,6 +24,8 @@ struct lv_tls;
 enum lv_door_kind {
     LV_DOOR_HTTP,
     LV_DOOR_HTTPS,
+    LV_DOOR_METRICS, /* for /metrics only */
+    LV_DOOR_METRICS_TLS,
     LV_DOOR_SOCKET, /* of the data directory: its owner, and root, are administrators without login */
     LV_DOOR_KINDS,
 };
@@ -41,6 +43,8 @@ struct lv_manage_config {
     struct lv_broker *broker;       /* borrows */
     const struct lv_config *config; /* borrows */
     struct lv_tls *tls; /* of one loop, for the HTTPS listener; NULL: there is none. Borrows */
+    struct lv_tls *metrics_tls; /* likewise for that of the metrics, which is at this address */
+    const char *metrics_tls_at;
     struct lv_manage_hooks hooks;
 };
 
@@ -52,6 +56,8 @@ void lv_manage_add_listener(struct lv_manage *m, const char *protocol, const cha
 /* Starts the thread, and returns when it listens. LV_EINVAL, LV_EFULL, LV_EIO: nothing runs, and `error` says where it cannot
  * listen, and why. */
 enum lv_err lv_manage_start(struct lv_manage *m, char *error, size_t cap) LV_MUST_USE;
+/* What the ready file calls a kind: "http", "https", "metrics" ... */
+const char *lv_door_name(enum lv_door_kind kind);
 /* The i-th address of a kind; false: no more. After the start. */
 bool lv_manage_address(const struct lv_manage *m, enum lv_door_kind kind, unsigned i,
                        char out[LV_ADDR_MAX]);

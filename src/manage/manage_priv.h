@@ -34,7 +34,8 @@ struct lv_manage {
     struct lv_broker *broker;
     const struct lv_config *config;
     const struct lv_settings *settings;
-    struct lv_tls *tls;
+    struct lv_tls *tls, *metrics_tls;
+    char metrics_tls_at[LV_ADDR_MAX];
     struct lv_manage_hooks hooks;
     char node[256];      /* "rabbit@host" */
     uint64_t started_us; /* wall clock */
@@ -64,6 +65,9 @@ struct lv_manage {
     struct lv_rates *rates;
 };
 
+/* manage.c: RabbitMQ's word for what is spoken at a door; NULL: it is shown to nobody. */
+const char *lv_door_protocol(enum lv_door_kind kind);
+
 /* client.c */
 void lv_client_accept(struct lv_loop *loop, int fd, void *door);
 /* The login of its request is over: its body is read, or it is answered. */
@@ -72,6 +76,8 @@ void lv_client_admitted(struct lv_request *r);
 void lv_client_answered(struct lv_request *r);
 struct lv_conn *lv_client_conn(struct lv_client *c);
 bool lv_client_is_operator(const struct lv_client *c);
+/* Came through a door of the metrics. */
+bool lv_client_is_scraper(const struct lv_client *c);
 /* The connection ends after this reply. */
 bool lv_client_is_last(const struct lv_client *c);
 

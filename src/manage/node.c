@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "broker/access.h"
 #include "manage/manage_priv.h"
+#include "manage/metrics_priv.h"
 #include "manage/node.h"
 #include "manage/router.h"
 #include "manage/shapes.h"
@@ -42,9 +43,8 @@ bool lv_listener_at(const struct lv_manage *m, unsigned i, struct lv_listener_vi
         if (view_address(m->shown[k].protocol, m->shown[k].address, out) && i-- == 0)
             return true;
     for (unsigned k = 0; k < m->door_count; k++)
-        if (view_address(m->doors[k].kind == LV_DOOR_HTTPS ? "https" : "http", m->doors[k].address,
-                         out) &&
-            i-- == 0)
+        if (lv_door_protocol(m->doors[k].kind) != NULL &&
+            view_address(lv_door_protocol(m->doors[k].kind), m->doors[k].address, out) && i-- == 0)
             return true;
     return false;
 }
@@ -80,12 +80,16 @@ void lv_json_contexts(struct lv_json *j, const struct lv_manage *m)
         lv_json_open_array(j, "ssl_opts");
         lv_json_close(j);
         lv_json_str(j, "node", m->node);
-        lv_json_str(j, "description", "Leveret management");
+        lv_json_str(j, "description",
+                    strstr(lv_door_protocol(m->doors[i].kind), "prometheus") != NULL
+                        ? "Leveret metrics"
+                        : "Leveret management");
         lv_json_str(j, "path",
                     m->settings->management_path_prefix[0] != '\0'
                         ? m->settings->management_path_prefix
                         : "/");
-        lv_json_str(j, "protocol", m->doors[i].kind == LV_DOOR_HTTPS ? "https" : "http");
+        lv_json_str(j, "protocol",
+                    strncmp(lv_door_protocol(m->doors[i].kind), "https", 5) == 0 ? "https" : "http");
         lv_json_str(j, "port", colon + 1);
         lv_json_close(j);
     }
@@ -350,24 +354,44 @@ static const struct {
     { "other_system", LV_TAG_BASE },
 };
 
+static uint64_t heap_in_use(void)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < LV_TAG_COUNT; i++)
+        sum += (uint64_t)LV_MAX(lv_mem_used((enum lv_mem_tag)i), 0);
+    return sum;
+}
+
+const char *lv_memory_part(size_t i, const struct lv_process_usage *use, uint64_t *bytes)
+{
+    uint64_t allocated;
+
+    *bytes = 0;
+    if (i < LV_ARRAY_LEN(parts)) {
+        if (parts[i].tag != LV_TAG_COUNT)
+            *bytes = (uint64_t)LV_MAX(lv_mem_used(parts[i].tag), 0);
+        return parts[i].name;
+    }
+    if (i > LV_ARRAY_LEN(parts))
+        return i == LV_ARRAY_LEN(parts) + 1 ? "reserved_unallocated" : NULL;
+    allocated = heap_in_use();
+    *bytes = use->rss_bytes > allocated ? use->rss_bytes - allocated : 0;
+    return "allocated_unused";
+}
+
 static void put_memory(struct lv_json *j, bool is_relative)
 {
     struct lv_process_usage use;
-    uint64_t allocated = 0, shown;
+    uint64_t allocated = heap_in_use(), shown;
+    const char *name;
 
     lv_os_usage(&use);
-    for (int i = 0; i < LV_TAG_COUNT; i++)
-        allocated += (uint64_t)LV_MAX(lv_mem_used((enum lv_mem_tag)i), 0);
     uint64_t whole = LV_MAX(LV_MAX(use.rss_bytes, allocated), 1u);
     lv_json_open(j, NULL);
     lv_json_open(j, "memory");
-    for (size_t i = 0; i < LV_ARRAY_LEN(parts); i++) {
-        shown = parts[i].tag == LV_TAG_COUNT ? 0 : (uint64_t)LV_MAX(lv_mem_used(parts[i].tag), 0);
-        lv_json_u64(j, parts[i].name, is_relative ? shown * 100 / whole : shown);
-    }
-    shown = use.rss_bytes > allocated ? use.rss_bytes - allocated : 0;
-    lv_json_u64(j, "allocated_unused", is_relative ? shown * 100 / whole : shown);
-    lv_json_u64(j, "reserved_unallocated", 0);
+    for (size_t i = 0; (name = lv_memory_part(i, &use, &shown)) != NULL; i++)
+        lv_json_u64(j, name, is_relative ? shown * 100 / whole : shown);
     if (!is_relative)
         lv_json_str(j, "strategy", "rss");
     if (is_relative) {

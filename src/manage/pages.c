@@ -40,8 +40,8 @@ void lv_api_openapi(struct lv_request *r)
 
 void lv_api_index(struct lv_request *r)
 {
-    static const char *const access[] = { "anybody", "user", "monitoring", "policymaker",
-                                          "administrator" };
+    static const char *const access[] = { "anybody",    "anybody",     "user",
+                                          "monitoring", "policymaker", "administrator" };
     const struct lv_route_row *row;
     struct lv_buf page = { 0 };
 

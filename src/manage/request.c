@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "broker/access.h"
+#include "manage/gzip.h"
 #include "manage/manage_priv.h"
 #include "os/os.h"
 
@@ -67,6 +68,7 @@ void lv_request_free(struct lv_request *r)
     lv_buf_fini(&r->body);
     lv_buf_fini(&r->reply.headers);
     lv_buf_fini(&r->reply.body);
+    lv_gzip_free(r->reply.gzip);
     for (block = r->blocks; block != NULL; block = next) {
         next = block->next;
         lv_mem_free(block, LV_TAG_MANAGE);
@@ -244,6 +246,35 @@ static void add_fixed(struct lv_buf *out, const struct lv_request *r)
     }
 }
 
+#define COMPRESS_FROM_BYTES 1024u
+
+/* Longer texts are compressed for who takes it. Before the head is sent. */
+static void choose_coding(struct lv_request *r)
+{
+    struct lv_reply *reply = &r->reply;
+
+    if (reply->type == NULL || reply->body.len < COMPRESS_FROM_BYTES ||
+        r->head.method == LV_HTTP_HEAD || !r->room->settings->management_compress ||
+        !lv_http_list_has(lv_http_header(&r->head, "accept-encoding"), "gzip"))
+        return;
+    reply->gzip = lv_gzip_new(); /* without memory it goes as it is */
+    if (reply->gzip != NULL)
+        lv_reply_header(r, "content-encoding", LV_BYTES_LIT("gzip"));
+}
+
+/* What is in the body becomes what is sent of it. */
+static void compress(struct lv_request *r, bool is_last)
+{
+    struct lv_buf *body = &r->reply.body, out = { 0 };
+
+    if (r->reply.gzip == NULL)
+        return;
+    lv_gzip_add(r->reply.gzip, lv_buf_view(body), is_last, &out);
+    out.is_short |= body->is_short;
+    lv_buf_fini(body);
+    *body = out;
+}
+
 /* `bytes` is the length of the body, unless it is chunked. */
 static void send_head(struct lv_request *r, size_t bytes)
 {
@@ -287,6 +318,11 @@ struct lv_json *lv_reply_json(struct lv_request *r, unsigned status)
     return &r->reply.json;
 }
 
+void lv_reply_begin_text(struct lv_request *r, const char *type)
+{
+    begin(r, 200, type);
+}
+
 void lv_reply_select(struct lv_request *r)
 {
     if (lv_json_columns(lv_url_param(&r->url, "columns"), &r->reply.columns))
@@ -322,8 +358,10 @@ bool lv_reply_push(struct lv_request *r)
         reply->state = LV_REPLY_STREAMING;
         reply->is_chunked = !r->head.is_1_0;
         r->head.is_kept &= reply->is_chunked; /* else its end is the connection's */
+        choose_coding(r);
         send_head(r, 0);
     }
+    compress(r, false);
     send_piece(r);
     return !lv_conn_is_full(lv_client_conn(r->client));
 }
@@ -334,6 +372,9 @@ void lv_reply_end(struct lv_request *r)
     struct lv_conn *conn = lv_client_conn(r->client);
 
     LV_ASSERT(reply->state == LV_REPLY_GATHERING || reply->state == LV_REPLY_STREAMING);
+    if (reply->state == LV_REPLY_GATHERING)
+        choose_coding(r);
+    compress(r, true);
     if (reply->body.is_short || reply->headers.is_short) { /* what was promised cannot be sent */
         lv_conn_close(conn, 0);
         return;

@@ -17,6 +17,7 @@
 #include "manage/url.h"
 
 struct lv_client;
+struct lv_gzip;
 struct lv_manage;
 struct lv_rates_ranges;
 struct lv_request_block;
@@ -51,6 +52,7 @@ struct lv_reply {
     struct lv_json json;   /* writes into body */
     struct lv_json_columns columns;
     bool is_chunked;
+    struct lv_gzip *gzip; /* compresses the body; NULL: it goes as it is */
 };
 
 struct lv_request {
@@ -110,6 +112,8 @@ bool lv_request_back(struct lv_request *r) LV_MUST_USE;
 /* ---- the reply ---- */
 /* Begins a JSON reply; its outermost value is put next. What ?columns= selects is selected by the caller, if at all. */
 struct lv_json *lv_reply_json(struct lv_request *r, unsigned status);
+/* Begins a reply of another type, whose text is put into reply.body. */
+void lv_reply_begin_text(struct lv_request *r, const char *type);
 /* Applies ?columns= to what is put from here on. */
 void lv_reply_select(struct lv_request *r);
 /* Hands on what was put so far, if it is much. False: the connection has enough for now; go_on is called when it has room

@@ -121,6 +121,19 @@ static struct lv_bytes without_prefix(const struct lv_request *r)
     return target.len != 0 ? target : LV_BYTES_LIT("/");
 }
 
+static bool is_open(const struct lv_request *r, const struct lv_route_row *row)
+{
+    return row->access == LV_ROUTE_OPEN ||
+           (row->access == LV_ROUTE_METRICS && !r->room->settings->prometheus_auth);
+}
+
+/* Who came through the door of the metrics sees nothing else. */
+static bool is_behind_door(const struct lv_request *r)
+{
+    return !lv_client_is_scraper(r->client) ||
+           (r->url.segment_count != 0 && lv_bytes_eq(r->url.segment[0], LV_BYTES_LIT("metrics")));
+}
+
 void lv_route_begin(struct lv_request *r)
 {
     struct lv_bytes target = without_prefix(r);
@@ -137,7 +150,7 @@ void lv_route_begin(struct lv_request *r)
         return;
     }
     lv_route_find(r->head.method, &r->url, &match);
-    if (match.methods == 0) {
+    if (match.methods == 0 || !is_behind_door(r)) {
         lv_reply_not_found(r);
     } else if (r->head.method == LV_HTTP_OPTIONS) {
         options(r, match.methods);
@@ -147,7 +160,7 @@ void lv_route_begin(struct lv_request *r)
         r->route = match.row;
         r->vhost = match.vhost;
         memcpy(r->args, match.args, sizeof(r->args));
-        if (match.row->access == LV_ROUTE_OPEN)
+        if (is_open(r, match.row))
             lv_client_admitted(r);
         else
             lv_http_login_begin(r);
@@ -160,6 +173,7 @@ static const char *refusal(const struct lv_request *r)
     if (!lv_who_is(r, LV_WHO_ANY))
         return "Not management user";
     switch (r->route->access) {
+    case LV_ROUTE_METRICS:
     case LV_ROUTE_MONITOR:
         return lv_who_is(r, LV_WHO_ADMINISTRATOR | LV_WHO_MONITORING) ? NULL : "Not monitor user";
     case LV_ROUTE_POLICY:

@@ -11,6 +11,7 @@ struct lv_request;
 
 enum lv_route_access {
     LV_ROUTE_OPEN,
+    LV_ROUTE_METRICS, /* open, unless prometheus.authentication.enabled */
     LV_ROUTE_USER,
     LV_ROUTE_MONITOR,
     LV_ROUTE_POLICY,

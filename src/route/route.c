@@ -182,7 +182,7 @@ static void drop(struct lv_router *r, struct lv_binding *b, struct lv_link *doom
     lv_ptrmap_remove(&r->bindings, &b->identity);
     lv_list_remove(&b->in);
     lv_list_remove(&b->out);
-    source->bindings_out_count--;
+    __atomic_store_n(&source->bindings_out_count, source->bindings_out_count - 1, __ATOMIC_RELAXED);
     if (b->dest->is_exchange)
         atomic_fetch_sub_explicit(&source->exchange_bindings, 1, memory_order_release);
     lv_binding_free(b);
@@ -272,7 +272,7 @@ enum lv_err lv_router_bind(struct lv_router *r, struct lv_exchange *source, stru
         goto err_remove;
     lv_list_push(&dest->bindings_in, &b->in);
     lv_list_push(&source->bindings_out, &b->out);
-    source->bindings_out_count++;
+    __atomic_store_n(&source->bindings_out_count, source->bindings_out_count + 1, __ATOMIC_RELAXED);
     source->had_binding = true;
     if (dest->is_exchange)
         atomic_fetch_add_explicit(&source->exchange_bindings, 1, memory_order_release);

@@ -68,9 +68,9 @@ struct lv_exchange {
     struct lv_dest dest;          /* first */
     struct lv_exchange_spec spec; /* its views point into this exchange's own memory */
     struct lv_link bindings_out;  /* of struct lv_binding.out; writer only */
-    size_t bindings_out_count;
-    bool had_binding; /* auto-delete only bites after the first one */
-    bool is_default;  /* the nameless one */
+    size_t bindings_out_count;    /* others read it as one word */
+    bool had_binding;             /* auto-delete only bites after the first one */
+    bool is_default;              /* the nameless one */
     struct lv_exchange_stats stats;
     /* private */
     _Atomic(struct lv_alternate *) by_policy; /* where unroutable messages go if `spec` does not say */

@@ -40,6 +40,8 @@ struct server {
     struct lv_tls *tls; /* NULL: no listener with TLS */
     struct lv_manage *manage;
     struct lv_tls *manage_tls; /* NULL: no HTTPS */
+    struct lv_tls *metrics_tls;
+    char metrics_tls_at[LV_ADDR_MAX]; /* "ADDR:PORT"; empty: none */
     struct door amqp[LISTENERS_MAX];
     unsigned amqp_count;
     uv_signal_t on_term, on_int, on_hup, on_usr1;
@@ -170,6 +172,8 @@ static void reload(void *ctx, char *out, size_t cap)
         lv_server_tls_reload(server.settings, LV_TLS_AMQP, server.tls);
     if (server.manage_tls != NULL)
         lv_server_tls_reload(server.settings, LV_TLS_MANAGEMENT, server.manage_tls);
+    if (server.metrics_tls != NULL)
+        lv_server_tls_reload(server.settings, LV_TLS_METRICS, server.metrics_tls);
 }
 
 /* ---- signals: the first to end asks clients to go, the second ends at once ---- */
@@ -319,20 +323,20 @@ static size_t put_addresses(char *text, size_t cap, bool is_tls)
     return used + (size_t)snprintf(text + used, cap - used, "]");
 }
 
-static size_t put_doors(char *text, size_t cap, const char *name, enum lv_door_kind kind)
+static size_t put_doors(char *text, size_t cap, enum lv_door_kind kind)
 {
     char address[LV_ADDR_MAX];
-    size_t used = (size_t)snprintf(text, cap, ",\"%s\":[", name);
+    size_t used = (size_t)snprintf(text, cap, ",\"%s\":[", lv_door_name(kind));
 
     for (unsigned i = 0; lv_manage_address(server.manage, kind, i, address); i++)
         used += (size_t)snprintf(text + used, cap - used, "%s\"%s\"", i != 0 ? "," : "", address);
     return used + (size_t)snprintf(text + used, cap - used, "]");
 }
 
-/* FILE, once everything answers: {"pid":N,"amqp":["ADDR:PORT",...],"amqps":[],"http":[],"https":[],"socket":["unix:/PATH"]} */
+/* FILE, once everything answers: {"pid":N,"amqp":["ADDR:PORT",...],"amqps":[],"http":[],"https":[],"metrics":[],"metrics_tls":[],
+ * "socket":["unix:/PATH"]} */
 static enum lv_err write_ready_file(const char *path)
 {
-    static const char *const doors[LV_DOOR_KINDS] = { "http", "https", "socket" };
     char text[(LISTENERS_MAX + LV_MANAGE_DOORS_MAX) * (LV_ADDR_MAX + 3) + 128];
     size_t used = (size_t)snprintf(text, sizeof(text), "{\"pid\":%ld,\"amqp\":", (long)getpid());
 
@@ -340,7 +344,7 @@ static enum lv_err write_ready_file(const char *path)
     used += (size_t)snprintf(text + used, sizeof(text) - used, ",\"amqps\":");
     used += put_addresses(text + used, sizeof(text) - used, true);
     for (unsigned i = 0; i < LV_DOOR_KINDS; i++)
-        used += put_doors(text + used, sizeof(text) - used, doors[i], (enum lv_door_kind)i);
+        used += put_doors(text + used, sizeof(text) - used, (enum lv_door_kind)i);
     used += (size_t)snprintf(text + used, sizeof(text) - used, "}\n");
     return lv_os_replace_file(path, lv_bytes(text, used));
 }
@@ -357,6 +361,8 @@ static void say_ready(void)
         printf("  http  %s\n", address);
     for (unsigned i = 0; lv_manage_address(server.manage, LV_DOOR_HTTPS, i, address); i++)
         printf("  https %s\n", address);
+    for (unsigned i = 0; lv_manage_address(server.manage, LV_DOOR_METRICS, i, address); i++)
+        printf("  metrics %s\n", address);
     printf("  data  %s\nServer startup complete; 0 plugins started.\n", server.settings->data_dir);
     fflush(stdout);
     lv_log(STARTED);
@@ -454,6 +460,20 @@ static int recover(void)
     return fail(dir, err == LV_EIO || err == LV_ENOMEM ? strerror(errno) : lv_err_text(err), code);
 }
 
+/* prometheus.ssl.port and .ip. False: the metrics have no TLS. */
+static bool find_metrics_tls(void)
+{
+    const char *items = server.settings->prometheus_tls;
+    struct lv_bytes port, ip = LV_BYTES_LIT("*");
+
+    if (!lv_items_get(items, "port", &port))
+        return false;
+    (void)lv_items_get(items, "ip", &ip);
+    (void)snprintf(server.metrics_tls_at, sizeof(server.metrics_tls_at), "%.*s:%.*s",
+                   LV_BYTES_FMT(ip), LV_BYTES_FMT(port));
+    return true;
+}
+
 /* EX_OK, or what the process ends with. */
 static int open_tls(void)
 {
@@ -465,6 +485,8 @@ static int open_tls(void)
         err = lv_server_tls_open(s, LV_TLS_AMQP, lv_loops_count(server.loops), &server.tls, error);
     if (err == LV_OK && s->management_tls_port != 0)
         err = lv_server_tls_open(s, LV_TLS_MANAGEMENT, 1, &server.manage_tls, error);
+    if (err == LV_OK && find_metrics_tls())
+        err = lv_server_tls_open(s, LV_TLS_METRICS, 1, &server.metrics_tls, error);
     if (err != LV_OK) {
         fprintf(stderr, "leveretd: %s\n", error);
         return EX_CONFIG;
@@ -481,6 +503,8 @@ static int make_manage(void)
         .broker = server.broker,
         .config = server.config,
         .tls = server.manage_tls,
+        .metrics_tls = server.metrics_tls,
+        .metrics_tls_at = server.metrics_tls_at,
         .hooks = { .reload = reload, .stop = stop, .ctx = &no_signal },
     };
 
@@ -563,6 +587,7 @@ static int boot(void)
     lv_loops_free(server.loops);
     lv_tls_free(server.tls);
     lv_tls_free(server.manage_tls);
+    lv_tls_free(server.metrics_tls);
     return server.exit_code;
 }
 

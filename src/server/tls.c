@@ -71,17 +71,52 @@ static void management_options(const struct lv_settings *s, struct lv_tls_option
     };
 }
 
+/* The texts that a SMAP holds, as the options want them: until the next call. */
+static const char *metrics_text(const struct lv_settings *s, const char *name)
+{
+    static char texts[4][1024];
+    static unsigned next;
+    struct lv_bytes value;
+    char *text = texts[next++ % LV_ARRAY_LEN(texts)];
+
+    if (!lv_items_get(s->prometheus_tls, name, &value))
+        return "";
+    (void)snprintf(text, sizeof(texts[0]), "%.*s", LV_BYTES_FMT(value));
+    return text;
+}
+
+/* prometheus.ssl.certfile, keyfile, password, cacertfile; the rest as for management. */
+static void metrics_options(const struct lv_settings *s, struct lv_tls_options *out)
+{
+    struct lv_bytes verify;
+
+    *out = (struct lv_tls_options){
+        .cert_file = metrics_text(s, "certfile"),
+        .key_file = metrics_text(s, "keyfile"),
+        .password = metrics_text(s, "password"),
+        .ca_file = metrics_text(s, "cacertfile"),
+        .versions = versions_of(s->management_tls_versions),
+        .verify_peer = lv_items_get(s->prometheus_tls, "verify", &verify) &&
+                       lv_bytes_eq(verify, LV_BYTES_LIT("verify_peer")),
+        .depth = s->management_tls_depth,
+        .handshake_ms = s->tls_handshake_timeout,
+    };
+}
+
 static enum lv_err options_of(const struct lv_settings *s, enum lv_server_tls which,
                               char ciphers[CIPHERS_MAX], struct lv_tls_options *out,
                               char error[LV_TLS_ERROR_MAX])
 {
-    const char *name = which == LV_TLS_AMQP ? "ssl_options" : "management.ssl";
+    static const char *const names[] = { "ssl_options", "management.ssl", "prometheus.ssl" };
+    const char *name = names[which];
     const char *list = which == LV_TLS_AMQP ? s->tls_ciphers : s->management_tls_ciphers;
 
     if (which == LV_TLS_AMQP)
         amqp_options(s, out);
-    else
+    else if (which == LV_TLS_MANAGEMENT)
         management_options(s, out);
+    else
+        metrics_options(s, out);
     out->ciphers = ciphers;
     const char *wrong = !join(list, ciphers) ? "ciphers: too many"
                         : out->versions == 0 ? "versions: neither tlsv1.2 nor tlsv1.3"

@@ -8,7 +8,8 @@
 
 struct lv_settings;
 
-enum lv_server_tls { LV_TLS_AMQP, LV_TLS_MANAGEMENT }; /* ssl_options.*, management.ssl.* */
+/* ssl_options.*, management.ssl.*, prometheus.ssl.* */
+enum lv_server_tls { LV_TLS_AMQP, LV_TLS_MANAGEMENT, LV_TLS_METRICS };
 
 /* LV_EINVAL: `error` says which file or setting, and why. */
 enum lv_err lv_server_tls_open(const struct lv_settings *settings, enum lv_server_tls which,

@@ -43,7 +43,7 @@ static void run_child(const struct broker *b, const char *ready, const char *fai
     if (failpoint != NULL)
         setenv("LEVERET_FAILPOINT", failpoint, 1);
     execl(b->program, b->program, "--data-dir", data, "--amqp-listen", "127.0.0.1:0",
-          "--http-listen", "none", "--ready-file", ready,
+          "--http-listen", "none", "--metrics-listen", "none", "--ready-file", ready,
           /* Small log files, so that checkpoints, removals and carrying forward happen all the time. */
           "--store-file-size", "1048576", (char *)NULL);
     _exit(127);

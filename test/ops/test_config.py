@@ -79,7 +79,7 @@ class Configured(Leveret):
         self.signal(signal.SIGHUP, expect)
 
 
-BASE = "data_dir = DIR/data\nlisteners.tcp.1 = 127.0.0.1:0\nmanagement.tcp.port = 0\n"
+BASE = "data_dir = DIR/data\nlisteners.tcp.1 = 127.0.0.1:0\nmanagement.tcp.port = 0\nprometheus.tcp.port = 0\n"
 
 
 def connect(broker, port=None, user="guest", password="guest"):

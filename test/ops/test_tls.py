@@ -258,7 +258,7 @@ def test_new_certificates_without_a_restart(certs):
     ("late.pem", "late.key", "late.pem: the certificate expired on ")])
 def test_a_broker_with_wrong_files_does_not_start_and_says_why(certs, tmp_path, cert, key, why):
     end = subprocess.run([leveretd_path(), "--data-dir", tmp_path / "data", "--amqp-listen", "127.0.0.1:0",
-                          "--http-listen", "none", "--amqps-listen", "127.0.0.1:0", "--tls-certfile", certs.path(cert),
+                          "--http-listen", "none", "--metrics-listen", "none", "--amqps-listen", "127.0.0.1:0", "--tls-certfile", certs.path(cert),
                           "--tls-keyfile", certs.path(key)], check=False, capture_output=True, text=True, timeout=20)
     assert end.returncode == 78
     assert end.stderr.startswith("leveretd: ")

@@ -24,12 +24,13 @@ class Leveret(ServerProcess):
     name = "leveret"
     start_timeout_s = 20.0
 
-    def __init__(self, *args, amqp_listen="127.0.0.1:0", http_listen="none"):
+    def __init__(self, *args, amqp_listen="127.0.0.1:0", http_listen="none", metrics_listen="none"):
         """`args` are further command-line arguments."""
         super().__init__()
         self.args = args
         self.amqp_listen = amqp_listen
         self.http_listen = http_listen
+        self.metrics_listen = metrics_listen
         self.http_port = None
         self.amqps_port = None
         self.start_s = None
@@ -41,7 +42,7 @@ class Leveret(ServerProcess):
     def _command(self):
         return [leveretd_path(), "--config", "none", "--data-dir", os.path.join(self.dir, "data"),
                 "--amqp-listen", self.amqp_listen, "--http-listen", self.http_listen,
-                "--ready-file", self.ready_path, *self.args]
+                "--metrics-listen", self.metrics_listen, "--ready-file", self.ready_path, *self.args]
 
     def _launch(self):
         started = time.monotonic()

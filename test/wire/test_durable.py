@@ -224,6 +224,6 @@ def test_a_second_broker_does_not_take_the_directory(broker):
     import subprocess
     from support.broker import leveretd_path
     run = subprocess.run([leveretd_path(), "--data-dir", broker.dir + "/data", "--amqp-listen", "127.0.0.1:0",
-                          "--http-listen", "none"], capture_output=True, text=True, timeout=10, check=False)
+                          "--http-listen", "none", "--metrics-listen", "none"], capture_output=True, text=True, timeout=10, check=False)
     assert run.returncode == 75
     assert "another process is using this data directory" in run.stderr

@@ -54,6 +54,21 @@ static void published(const struct lv_amqp_chan *ch, struct lv_channel_info *out
     out->dropped = sum.dropped;
 }
 
+static void routed(const struct lv_published_to *to, struct lv_census *census,
+                   struct lv_channel_exchange *out)
+{
+    for (const struct lv_routed *r = to->queues; r != NULL; r = r->next) {
+        struct lv_channel_routed *q = lv_census_alloc(census, sizeof(*q));
+        if (q == NULL)
+            return;
+        q->exchange = out->exchange;
+        q->queue = lv_census_copy(census, lv_bytes(r->queue, r->len));
+        q->published = r->count;
+        q->next = out->queues;
+        out->queues = q;
+    }
+}
+
 static void exchanges(const struct lv_amqp_chan *ch, struct lv_census *census,
                       struct lv_channel_info *out)
 {
@@ -66,6 +81,7 @@ static void exchanges(const struct lv_amqp_chan *ch, struct lv_census *census,
         x->confirmed = to->life.confirmed;
         x->returned = to->life.returned;
         x->dropped = to->life.dropped;
+        routed(to, census, x);
         x->next = out->exchanges;
         out->exchanges = x;
     }

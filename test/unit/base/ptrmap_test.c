@@ -50,7 +50,7 @@ static void check_contents(const struct lv_ptrmap *m, const struct entry *all, s
         wanted += all[i].is_in;
     }
     CHECK_EQ(seen, wanted);
-    CHECK_EQ(m->count, wanted);
+    CHECK_EQ(lv_ptrmap_count(m), wanted);
 }
 
 static void add_or_remove(struct lv_ptrmap *m, struct entry *x)
@@ -60,6 +60,46 @@ static void add_or_remove(struct lv_ptrmap *m, struct entry *x)
     else
         CHECK_EQ(lv_ptrmap_add(m, &x->e), LV_OK);
     x->is_in = !x->is_in;
+}
+
+/* Arrays that are outgrown stay, as they do while a reader's section lasts. */
+static void *outgrown[64];
+static size_t outgrown_count;
+
+static void keep(void *ptr, void (*free_fn)(void *ptr))
+{
+    CHECK(free_fn != NULL);
+    outgrown[outgrown_count++] = ptr;
+}
+
+/* A walk meets what was there at its beginning once, whatever is added meanwhile. */
+LV_TEST(a_walk_while_the_map_grows)
+{
+    static const struct lv_reclaim later = { keep };
+    static struct entry all[KEYS];
+    struct lv_ptrmap m;
+    unsigned met[KEYS / 3] = { 0 };
+
+    lv_ptrmap_init(&m, &later);
+    for (int i = 0; i < KEYS; i++)
+        entry_init(&all[i], i, full_hash);
+    for (int i = 0; i < KEYS / 3; i++)
+        add_or_remove(&m, &all[i]);
+    struct lv_ptrmap_walk w = lv_ptrmap_walk(&m);
+    size_t next = KEYS / 3;
+    for (struct lv_ptrmap_entry *e; (e = lv_ptrmap_walk_next(&w)) != NULL;) {
+        ptrdiff_t i = (struct entry *)e - all;
+        if (i < KEYS / 3)
+            met[i]++;
+        for (int n = 0; n < 3 && next < KEYS; n++)
+            add_or_remove(&m, &all[next++]);
+    }
+    for (int i = 0; i < KEYS / 3; i++)
+        CHECK_EQ(met[i], 1);
+    CHECK(outgrown_count >= 2);
+    while (outgrown_count != 0)
+        lv_mem_free(outgrown[--outgrown_count], LV_TAG_BASE);
+    lv_ptrmap_fini(&m);
 }
 
 LV_TEST(empty_map_owns_nothing)

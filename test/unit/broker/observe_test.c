@@ -352,6 +352,14 @@ LV_TEST(census)
     CHECK_EQ(first->confirmed, 2);
     CHECK_EQ(first->dropped, 1);
     CHECK_EQ(first->unconfirmed + first->unacked + first->consumer_count, 0);
+    const struct lv_channel_exchange *x = first->exchanges;
+    CHECK(x != NULL && x->next == NULL && x->exchange.len == 0);
+    CHECK_EQ(x->published, 2);
+    CHECK_EQ(x->confirmed, 2);
+    CHECK_EQ(x->dropped, 1);
+    CHECK(x->queues != NULL && x->queues->next == NULL && is_text(x->queues->queue, "q"));
+    CHECK_EQ(x->queues->published, 1);
+    CHECK(first->queues == NULL);
     CHECK_EQ(second->number, 2);
     CHECK(second->is_tx && !second->is_confirm);
     CHECK_EQ(second->prefetch, 8);
@@ -359,6 +367,9 @@ LV_TEST(census)
     CHECK_EQ(second->unacked, 0);
     CHECK_EQ(second->acks_uncommitted, 1);
     CHECK_EQ(second->out.deliver, 1);
+    CHECK(second->queues != NULL && is_text(second->queues->queue, "q"));
+    CHECK_EQ(second->queues->out.deliver, 1);
+    CHECK(second->exchanges == NULL);
     const struct lv_consumer_info *consumer = second->consumers;
     CHECK(is_text(consumer->tag, "t") && is_text(consumer->queue, "q"));
     CHECK_EQ(consumer->arguments.len, sizeof(arguments) - 1);
