@@ -1,7 +1,7 @@
 /* broker/definitions.h - everything that has a name as a file of RabbitMQ's definitions: written, read, compared, applied.
  *
- * Out  the registry copies what there is in one turn (lv_definitions_take), so that the file is of one moment; whoever wants it
- *      turns the copy into text at his own pace.
+ * Out  the registry copies what there is, in slices; whoever wants it turns the copy into text at his own pace. What is made or
+ *      removed meanwhile may be in it or not.
  * In   a text is parsed and checked on any thread (lv_definitions_parse). Then the registry goes through it in slices: first
  *      everything is compared with what is there, and a thing that cannot be ends the import before anything has changed;
  *      then it is applied. A dry run ends after the first half.
@@ -23,11 +23,16 @@ struct lv_settings;
 
 /* ---- out ---- */
 struct lv_snapshot;
-/* Copies all (vhost empty), or what is in one virtual host. LV_ENOTFOUND: there is no such; LV_ENOMEM. Loop 0, or before the
- * loops run; some 30 ms for 100,000 queues and bindings. */
+/* Of all (vhost empty), or of what is in one virtual host; nothing is in it yet. LV_ENOTFOUND: there is no such; LV_ENOMEM. */
+enum lv_err lv_snapshot_new(struct lv_broker *b, struct lv_bytes vhost,
+                            struct lv_snapshot **out) LV_MUST_USE;
+/* Copies at most about `max` queues, exchanges and bindings more. LV_EAGAIN: call it again; LV_OK: that was all; LV_ENOMEM. Users
+ * and parameters are copied at once. As lv_snapshot_new: loop 0, or before the loops run. About half a microsecond each. */
+enum lv_err lv_snapshot_take(struct lv_broker *b, struct lv_snapshot *s, size_t max) LV_MUST_USE;
+/* Both, at once. */
 enum lv_err lv_definitions_take(struct lv_broker *b, struct lv_bytes vhost,
                                 struct lv_snapshot **out) LV_MUST_USE;
-/* The next piece of the text, at most `cap` bytes; *got 0: that was all. LV_ENOMEM. One thread, any. */
+/* When all is in it: the next piece of the text, at most `cap` bytes; *got 0: that was all. LV_ENOMEM. One thread, any. */
 enum lv_err lv_snapshot_read(struct lv_snapshot *s, void *buf, size_t cap, size_t *got) LV_MUST_USE;
 /* NULL is allowed. Any thread. */
 void lv_snapshot_free(struct lv_snapshot *s);

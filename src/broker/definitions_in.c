@@ -43,6 +43,7 @@ static void *arena_alloc(struct lv_definitions *d, size_t bytes)
 struct reader {
     struct lv_definitions *d;
     const struct lv_item *item; /* at hand; NULL: none */
+    struct lv_vhost *named; /* what checks of queues name in their texts; only its name is set */
     enum lv_err err;
     char *why;
     size_t cap;
@@ -645,14 +646,18 @@ static void check_queue(struct reader *r, const struct lv_item *item)
                             .arguments = item->queue.arguments,
                             .durable = item->queue.durable,
                             .auto_delete = item->queue.auto_delete };
-    struct lv_vhost *named; /* only its name is looked at, for the texts */
+    struct lv_vhost *named = r->named;
 
     if (r->err != LV_OK)
         return;
-    named = take(r, sizeof(*named) + item->vhost.len + 1);
-    if (named == NULL)
-        return;
-    memcpy(named->text, item->vhost.ptr, item->vhost.len);
+    if (named == NULL || !lv_bytes_eq(named->name.key, item->vhost)) {
+        named = take(r, sizeof(*named) + item->vhost.len + 1);
+        if (named == NULL)
+            return;
+        memcpy(named->text, item->vhost.ptr, item->vhost.len);
+        named->name.key = lv_bytes(named->text, item->vhost.len);
+        r->named = named;
+    }
     call.vhost = named;
     lv_check_queue_arguments(&call);
     if (call.failure.code != 0)

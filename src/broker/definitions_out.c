@@ -1,4 +1,4 @@
-/* Definitions, written. A copy is one block of bytes: each item has its names, one behind the other as short strings, and then
+/* Definitions, written. What has a name is copied in slices, a map at a time. A copy is one block of bytes: each item has its names, one behind the other as short strings, and then
  * what there is to say of it. Turned into text, the items are in the order of their names, so that two files can be
  * compared line by line. */
 #include <inttypes.h>
@@ -25,6 +25,15 @@ struct lv_snapshot {
     bool is_short, is_whole;
     char head[1024];                    /* versions */
     struct lv_text cluster_name, vhost; /* as JSON; the second one bare */
+    /* copying */
+    struct lv_text vhosts; /* names, as short strings */
+    size_t vhost_at;       /* the one at hand */
+    bool is_in_vhost, is_begun;
+    unsigned part;     /* of it: in `parts` */
+    size_t pos;        /* in the part's map */
+    const void *slots; /* of the map, and how many were in use: another one has another order */
+    size_t slot_count;
+    size_t part_count, part_used; /* what was there before it */
     /* reading */
     bool is_sorted, is_open, is_done;
     size_t list, next; /* in the order of `lists`; piece */
@@ -210,73 +219,113 @@ static void take_parameters(struct lv_snapshot *s, const struct lv_broker *b, st
     }
 }
 
-static void take_exchanges(struct lv_snapshot *s, const struct lv_vhost *v)
+static void take_exchange(struct lv_snapshot *s, struct lv_bytes vhost,
+                          const struct lv_ptrmap_entry *e)
 {
-    struct lv_ptrmap_entry *e;
-    size_t pos = 0;
+    const struct lv_exchange_spec *x = &((const struct lv_exchange *)e)->spec;
 
-    while ((e = lv_ptrmap_next(&v->router.exchanges, &pos)) != NULL) {
-        const struct lv_exchange_spec *x = &((const struct lv_exchange *)e)->spec;
-        if (x->name.len == 0 || lv_bytes_has_prefix(x->name, LV_BYTES_LIT("amq.")))
-            continue;
-        begin_item(s, LV_LIST_EXCHANGES);
-        put_short(s, v->name.key);
-        put_short(s, x->name);
-        put_u8(s, (uint8_t)((x->durable ? DURABLE : 0) | (x->auto_delete ? AUTO_DELETE : 0) |
-                            (x->internal ? INTERNAL : 0)));
-        put_short(s, lv_bytes_str(lv_exchange_type_name(x->type)));
-        put_long(s, x->arguments);
-    }
+    if (x->name.len == 0 || lv_bytes_has_prefix(x->name, LV_BYTES_LIT("amq.")))
+        return;
+    begin_item(s, LV_LIST_EXCHANGES);
+    put_short(s, vhost);
+    put_short(s, x->name);
+    put_u8(s, (uint8_t)((x->durable ? DURABLE : 0) | (x->auto_delete ? AUTO_DELETE : 0) |
+                        (x->internal ? INTERNAL : 0)));
+    put_short(s, lv_bytes_str(lv_exchange_type_name(x->type)));
+    put_long(s, x->arguments);
 }
 
-static void take_queues(struct lv_snapshot *s, const struct lv_vhost *v)
+static void take_queue(struct lv_snapshot *s, struct lv_bytes vhost, const struct lv_ptrmap_entry *e)
 {
-    struct lv_ptrmap_entry *e;
-    size_t pos = 0;
+    const struct lv_queue_entry *q = (const struct lv_queue_entry *)e;
 
-    while ((e = lv_ptrmap_next(&v->router.queues, &pos)) != NULL) {
-        const struct lv_queue_entry *q = (const struct lv_queue_entry *)e;
-        if (q->owner != 0)
-            continue;
-        begin_item(s, LV_LIST_QUEUES);
-        put_short(s, v->name.key);
-        put_short(s, e->key);
-        put_u8(s, (uint8_t)((q->durable ? DURABLE : 0) | (q->auto_delete ? AUTO_DELETE : 0)));
-        put_long(s, q->arguments);
-    }
+    if (q->owner != 0)
+        return;
+    begin_item(s, LV_LIST_QUEUES);
+    put_short(s, vhost);
+    put_short(s, e->key);
+    put_u8(s, (uint8_t)((q->durable ? DURABLE : 0) | (q->auto_delete ? AUTO_DELETE : 0)));
+    put_long(s, q->arguments);
 }
 
-static void take_bindings(struct lv_snapshot *s, const struct lv_vhost *v)
+static void take_binding(struct lv_snapshot *s, struct lv_bytes vhost,
+                         const struct lv_ptrmap_entry *e)
 {
-    struct lv_ptrmap_entry *e;
-    size_t pos = 0;
+    const struct lv_binding *b = (const struct lv_binding *)e;
+    bool to_exchange = b->dest->is_exchange;
 
-    while ((e = lv_ptrmap_next(&v->router.bindings, &pos)) != NULL) {
-        const struct lv_binding *b = (const struct lv_binding *)e;
-        bool to_exchange = b->dest->is_exchange;
-        if (!to_exchange && ((const struct lv_queue_entry *)b->dest)->owner != 0)
-            continue;
-        begin_item(s, LV_LIST_BINDINGS);
-        put_short(s, v->name.key);
-        put_short(s, b->source->spec.name);
-        put_short(s, lv_bytes_str(to_exchange ? "exchange" : "queue"));
-        put_short(s, to_exchange ? ((const struct lv_exchange *)b->dest)->spec.name
-                                 : b->dest->name.key);
-        put_short(s, b->key);
-        put_long(s, b->arguments);
-    }
+    if (!to_exchange && ((const struct lv_queue_entry *)b->dest)->owner != 0)
+        return;
+    begin_item(s, LV_LIST_BINDINGS);
+    put_short(s, vhost);
+    put_short(s, b->source->spec.name);
+    put_short(s, lv_bytes_str(to_exchange ? "exchange" : "queue"));
+    put_short(s, to_exchange ? ((const struct lv_exchange *)b->dest)->spec.name : b->dest->name.key);
+    put_short(s, b->key);
+    put_long(s, b->arguments);
 }
 
-static void take_vhost(struct lv_snapshot *s, const struct lv_broker *b, const struct lv_vhost *v)
+/* What there may be many of in a virtual host. */
+static const struct {
+    size_t map; /* offset in struct lv_router */
+    void (*take)(struct lv_snapshot *s, struct lv_bytes vhost, const struct lv_ptrmap_entry *e);
+} parts[] = {
+    { offsetof(struct lv_router, exchanges), take_exchange },
+    { offsetof(struct lv_router, queues), take_queue },
+    { offsetof(struct lv_router, bindings), take_binding },
+};
+
+/* A map that was made larger meanwhile has another order: its part begins anew. */
+static void begin_part(struct lv_snapshot *s, const struct lv_ptrmap *map)
+{
+    s->slots = atomic_load_explicit(&map->slots, memory_order_relaxed);
+    s->slot_count = map->used;
+    s->pos = 0;
+    s->part_count = s->count;
+    s->part_used = s->data.used;
+}
+
+static bool has_moved(const struct lv_snapshot *s, const struct lv_ptrmap *map)
+{
+    /* Places in use only become fewer when the map is made anew. */
+    return s->slots != atomic_load_explicit(&map->slots, memory_order_relaxed) ||
+           map->used < s->slot_count;
+}
+
+/* A slice of a part; true: there was nothing more. */
+static bool take_part(struct lv_snapshot *s, const struct lv_vhost *v, size_t *max)
+{
+    const struct lv_ptrmap *map =
+        (const struct lv_ptrmap *)((const uint8_t *)&v->router + parts[s->part].map);
+    const struct lv_ptrmap_entry *e = NULL;
+
+    if (s->is_begun && has_moved(s, map)) {
+        s->count = s->part_count;
+        s->data.used = s->part_used;
+        s->is_begun = false;
+    }
+    if (!s->is_begun)
+        begin_part(s, map);
+    s->is_begun = true;
+    while (*max != 0 && (e = lv_ptrmap_next(map, &s->pos)) != NULL) {
+        --*max;
+        parts[s->part].take(s, v->name.key, e);
+    }
+    s->slot_count = map->used;
+    return *max != 0;
+}
+
+/* Its name is at hand in `vhosts`. */
+static void begin_vhost(struct lv_snapshot *s, const struct lv_broker *b, const struct lv_vhost *v)
 {
     const struct lv_vhost_record *r = lv_access_vhost(b->access, v->name.key);
 
     if (r != NULL)
         take_vhost_record(s, r);
     take_parameters(s, b, v->name.key);
-    take_exchanges(s, v);
-    take_queues(s, v);
-    take_bindings(s, v);
+    s->part = 0;
+    s->is_begun = false;
+    s->is_in_vhost = true;
 }
 
 /* The name that tools show of the cluster, as JSON. */
@@ -302,37 +351,96 @@ static void take_head(struct lv_snapshot *s, const struct lv_broker *b)
              version, version, LV_VERSION);
 }
 
-enum lv_err lv_definitions_take(struct lv_broker *b, struct lv_bytes vhost, struct lv_snapshot **out)
+static void take_names(struct lv_snapshot *s, const struct lv_broker *b)
 {
-    struct lv_vhost *one = vhost.len != 0 ? lv_vhost_find(b, vhost) : NULL;
     struct lv_ptrmap_entry *e;
     size_t pos = 0;
 
+    while ((e = lv_ptrmap_next(&b->vhosts, &pos)) != NULL) {
+        uint8_t len = (uint8_t)e->key.len;
+        lv_text_bytes(&s->vhosts, &len, 1);
+        lv_text_bytes(&s->vhosts, e->key.ptr, e->key.len);
+    }
+}
+
+enum lv_err lv_snapshot_new(struct lv_broker *b, struct lv_bytes vhost, struct lv_snapshot **out)
+{
+    uint8_t len = (uint8_t)vhost.len;
+
     *out = NULL;
-    if (vhost.len != 0 && one == NULL)
+    if (vhost.len != 0 && lv_vhost_find(b, vhost) == NULL)
         return LV_ENOTFOUND;
     struct lv_snapshot *s = lv_mem_zalloc(sizeof(*s), LV_TAG_BROKER);
     if (s == NULL)
         return LV_ENOMEM;
     s->is_whole = vhost.len == 0;
     lv_text_bytes(&s->vhost, vhost.ptr, vhost.len);
+    if (s->is_whole) {
+        take_names(s, b);
+    } else {
+        lv_text_bytes(&s->vhosts, &len, 1);
+        lv_text_bytes(&s->vhosts, vhost.ptr, vhost.len);
+    }
     take_head(s, b);
     take_cluster_name(s, b);
     if (s->is_whole) {
         take_users(s, b->access);
         take_permissions(s, b->access);
         take_globals(s, b);
-        while ((e = lv_ptrmap_next(&b->vhosts, &pos)) != NULL)
-            take_vhost(s, b, (const struct lv_vhost *)e);
-    } else {
-        take_vhost(s, b, one);
-    }
-    if (s->is_short || s->data.is_short || s->cluster_name.is_short || s->vhost.is_short) {
-        lv_snapshot_free(s);
-        return LV_ENOMEM;
     }
     *out = s;
     return LV_OK;
+}
+
+static bool is_short(const struct lv_snapshot *s)
+{
+    return s->is_short || s->data.is_short || s->cluster_name.is_short || s->vhost.is_short ||
+           s->vhosts.is_short;
+}
+
+/* The virtual host at hand, or NULL: it has ended. */
+static const struct lv_vhost *vhost_at(const struct lv_snapshot *s, const struct lv_broker *b,
+                                       size_t *next)
+{
+    struct lv_rd rd = lv_rd(lv_bytes(s->vhosts.at + s->vhost_at, s->vhosts.used - s->vhost_at));
+    struct lv_bytes name = lv_rd_short(&rd);
+
+    *next = s->vhost_at + 1 + name.len;
+    return lv_vhost_find(b, name);
+}
+
+enum lv_err lv_snapshot_take(struct lv_broker *b, struct lv_snapshot *s, size_t max)
+{
+    while (!is_short(s) && s->vhost_at < s->vhosts.used) {
+        size_t next;
+        const struct lv_vhost *v = vhost_at(s, b, &next);
+        if (v != NULL && !s->is_in_vhost)
+            begin_vhost(s, b, v);
+        if (max == 0)
+            return LV_EAGAIN;
+        if (v != NULL && !take_part(s, v, &max))
+            return LV_EAGAIN;
+        s->is_begun = false;
+        if (v != NULL && ++s->part < LV_ARRAY_LEN(parts))
+            continue;
+        s->is_in_vhost = false;
+        s->vhost_at = next;
+        max -= max > 1; /* those with nothing in them count, too */
+    }
+    return is_short(s) ? LV_ENOMEM : LV_OK;
+}
+
+enum lv_err lv_definitions_take(struct lv_broker *b, struct lv_bytes vhost, struct lv_snapshot **out)
+{
+    enum lv_err err = lv_snapshot_new(b, vhost, out);
+
+    while (err == LV_OK && (err = lv_snapshot_take(b, *out, SIZE_MAX)) == LV_EAGAIN)
+        err = LV_OK;
+    if (err != LV_OK) {
+        lv_snapshot_free(*out);
+        *out = NULL;
+    }
+    return err;
 }
 
 void lv_snapshot_free(struct lv_snapshot *s)
@@ -343,6 +451,7 @@ void lv_snapshot_free(struct lv_snapshot *s)
     lv_text_fini(&s->out);
     lv_text_fini(&s->cluster_name);
     lv_text_fini(&s->vhost);
+    lv_text_fini(&s->vhosts);
     lv_mem_free(s->pieces, LV_TAG_BROKER);
     lv_mem_free(s, LV_TAG_BROKER);
 }

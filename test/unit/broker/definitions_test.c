@@ -448,3 +448,53 @@ LV_TEST(many_queues)
     free(text);
     end();
 }
+
+static void add_queues(char prefix, int queues)
+{
+    char *text = malloc((size_t)queues * 200 + 100);
+    struct lv_definitions *d;
+    size_t used = 0;
+
+    used += append(text, used, "{\"queues\":[");
+    for (int i = 0; i < queues; i++)
+        used += append(text, used, "%s{\"name\":\"%c%d\",\"vhost\":\"/\"}", i != 0 ? "," : "",
+                       prefix, i);
+    used += append(text, used, "]}");
+    d = parse(text, "");
+    CHECK_EQ(steps(d, false, 1000), LV_OK);
+    lv_definitions_free(d);
+    free(text);
+}
+
+/* What is there all the time is in it once, whatever is made meanwhile. */
+LV_TEST(an_export_in_slices)
+{
+    enum { QUEUES = 700 };
+    struct lv_snapshot *s;
+    char *text = malloc(4 << 20), name[40];
+    size_t used = 0, got, slices = 0;
+    enum lv_err err;
+
+    begin();
+    add_queues('a', QUEUES);
+    CHECK_EQ(lv_snapshot_new(B, lv_bytes(NULL, 0), &s), LV_OK);
+    while ((err = lv_snapshot_take(B, s, 50)) == LV_EAGAIN)
+        if (++slices % 5 == 0 && slices < 60) /* the map is made larger several times */
+            add_queues((char)('b' + slices / 5), 300);
+    CHECK_EQ(err, LV_OK);
+    CHECK(slices > 20);
+    do {
+        CHECK_EQ(lv_snapshot_read(s, text + used, 10000, &got), LV_OK);
+        used += got;
+    } while (got != 0);
+    text[used] = '\0';
+    lv_snapshot_free(s);
+    for (int i = 0; i < QUEUES; i++) {
+        snprintf(name, sizeof(name), "\"name\":\"a%d\"", i);
+        const char *at = strstr(text, name);
+        CHECK(at != NULL);
+        CHECK(strstr(at + 1, name) == NULL);
+    }
+    free(text);
+    end();
+}
