@@ -18,7 +18,7 @@ def test_body_frames_beyond_what_the_header_announced(broker):
         client.login()
         client.open(1)
         client.write(wire.method(1, "basic.publish", routing_key="x"), wire.header(1, 10),
-                     wire.frame(wire.FRAME_BODY, 1, b"x" * 10_000))
+                     wire.frame(3, 1, b"x" * 10_000))
         closed = client.expect(0, "connection.close")
         assert closed.reply_code == 501
 
