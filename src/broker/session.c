@@ -122,8 +122,10 @@ static void drop_exclusive(struct lv_session *s, struct lv_bytes queue,
 bool lv_session_drop_exclusive(struct lv_session *s,
                                void (*done)(struct lv_session *, struct lv_call *))
 {
+    s->is_dropping = true;
     while (s->call == NULL && s->exclusive_count > 0)
         drop_exclusive(s, s->exclusive[--s->exclusive_count], done);
+    s->is_dropping = false;
     return s->call == NULL;
 }
 
