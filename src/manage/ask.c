@@ -19,11 +19,8 @@ static void verb_clean(struct lv_request *r)
 static void reply_failure(struct lv_request *r, const struct lv_failure *f)
 {
     switch (f->code) {
-    case 404: /* RabbitMQ has different words for what is not there to begin with and what an operation misses */
-        if (r->head.method == LV_HTTP_DELETE)
-            lv_reply_not_found(r);
-        else
-            lv_reply_error(r, 404, "not_found", "%s", f->text);
+    case 404:
+        lv_reply_not_found(r);
         break;
     case 403:
     case 530:
@@ -125,7 +122,7 @@ static enum lv_errand_step change_run(struct lv_shard *shard, struct lv_errand *
     struct lv_change *c = (struct lv_change *)errand;
 
     c->err = c->make(lv_shard_broker(shard), c);
-    return LV_ERRAND_DONE;
+    return c->err == LV_OK ? LV_ERRAND_STABLE : LV_ERRAND_DONE;
 }
 
 static void change_back(struct lv_errand *errand)

@@ -3,6 +3,7 @@
 
 #include "base/table.h"
 #include "manage/ask.h"
+#include "manage/bindings.h"
 #include "manage/fields.h"
 #include "manage/listing.h"
 #include "manage/manage_priv.h"
@@ -10,31 +11,6 @@
 #include "manage/shapes.h"
 
 #define VISITS_PER_TURN 1000u
-
-struct binding {
-    struct binding *next;
-    struct lv_binding_info info;
-    struct lv_bytes vhost;
-    struct lv_bytes order;          /* what it is sorted by, within its virtual host */
-    struct lv_bytes properties_key; /* views the end of order */
-};
-
-/* Which: of all virtual hosts in the list, or of one, from and to. */
-struct walk {
-    struct lv_errand errand; /* first */
-    struct lv_request *r;
-    void (*done)(struct lv_request *r, struct walk *w);
-    struct lv_bytes *vhosts;
-    size_t vhost_count, at;              /* at: the one being walked */
-    size_t pos;                          /* in its bindings */
-    size_t queue_pos;                    /* in its queues: their implicit bindings */
-    struct lv_bytes source, destination; /* ptr NULL: any */
-    bool to_exchange;                    /* the destination is one */
-    bool has_destination_kind;           /* only bindings to such a thing */
-    bool is_missing;                     /* source or destination are not there */
-    bool is_short;
-    struct binding *first;
-};
 
 /* ---- the name of a binding ---- */
 
@@ -80,7 +56,7 @@ static void write_properties_key(struct lv_buf *out, struct lv_bytes key, struct
 
 /* ---- walking, on loop 0 ---- */
 
-static struct lv_bytes copy(struct walk *w, struct lv_bytes b)
+static struct lv_bytes copy(struct lv_walk *w, struct lv_bytes b)
 {
     struct lv_bytes c = lv_request_copy(w->r, b);
 
@@ -88,9 +64,9 @@ static struct lv_bytes copy(struct walk *w, struct lv_bytes b)
     return c;
 }
 
-static void add(struct walk *w, const struct lv_binding_info *info)
+static void add(struct lv_walk *w, const struct lv_binding_info *info)
 {
-    struct binding *b = lv_request_alloc(w->r, sizeof(*b));
+    struct lv_bound *b = lv_request_alloc(w->r, sizeof(*b));
     struct lv_buf order = { 0 };
 
     if (b == NULL) {
@@ -124,13 +100,13 @@ static void add(struct walk *w, const struct lv_binding_info *info)
 
 static void visit(void *ctx, const struct lv_binding_info *info)
 {
-    struct walk *w = ctx;
+    struct lv_walk *w = ctx;
 
     if (!w->has_destination_kind || info->to_exchange == w->to_exchange)
         add(w, info);
 }
 
-static void add_implicit(struct walk *w, const struct lv_queue_entry *entry)
+static void add_implicit(struct lv_walk *w, const struct lv_queue_entry *entry)
 {
     struct lv_queue_info q;
 
@@ -139,12 +115,12 @@ static void add_implicit(struct walk *w, const struct lv_queue_entry *entry)
 }
 
 /* Every queue is bound to the default exchange by its name. True: no more of them. */
-static bool walk_implicit(struct walk *w, const struct lv_vhost *v)
+static bool walk_implicit(struct lv_walk *w, const struct lv_vhost *v)
 {
     const struct lv_queue_entry *entry;
 
-    if (w->queue_pos == SIZE_MAX || (w->source.ptr != NULL && w->source.len != 0) ||
-        (w->has_destination_kind && w->to_exchange))
+    if (w->no_implicit || w->queue_pos == SIZE_MAX ||
+        (w->source.ptr != NULL && w->source.len != 0) || (w->has_destination_kind && w->to_exchange))
         return true;
     if (w->destination.ptr != NULL) {
         add_implicit(w, lv_observe_queue_find(v, w->destination));
@@ -163,7 +139,7 @@ static bool walk_implicit(struct walk *w, const struct lv_vhost *v)
 }
 
 /* What the names stand for. False: one of them is not there. */
-static bool find_ends(const struct walk *w, const struct lv_vhost *v,
+static bool find_ends(const struct lv_walk *w, const struct lv_vhost *v,
                       const struct lv_exchange **source, const struct lv_dest **destination)
 {
     const struct lv_exchange *x;
@@ -186,7 +162,7 @@ static bool find_ends(const struct walk *w, const struct lv_vhost *v,
 }
 
 /* A slice of the present virtual host; true: that was all of it. */
-static bool walk_on(struct walk *w, const struct lv_vhost *v)
+static bool walk_on(struct lv_walk *w, const struct lv_vhost *v)
 {
     const struct lv_exchange *source;
     const struct lv_dest *destination;
@@ -203,7 +179,7 @@ static bool walk_on(struct walk *w, const struct lv_vhost *v)
 
 static enum lv_errand_step walk_run(struct lv_shard *shard, struct lv_errand *errand)
 {
-    struct walk *w = (struct walk *)errand;
+    struct lv_walk *w = (struct lv_walk *)errand;
 
     if (w->at == w->vhost_count || w->is_short)
         return LV_ERRAND_DONE;
@@ -217,24 +193,23 @@ static enum lv_errand_step walk_run(struct lv_shard *shard, struct lv_errand *er
 
 static void walk_back(struct lv_errand *errand)
 {
-    struct walk *w = (struct walk *)errand;
+    struct lv_walk *w = (struct lv_walk *)errand;
     struct lv_request *r = w->r;
 
     if (!lv_request_back(r))
         return;
     if (w->is_short)
         lv_reply_no_memory(r);
-    else if (w->is_missing)
+    else if (w->is_missing && !w->may_miss)
         lv_reply_not_found(r);
     else
         w->done(r, w);
 }
 
-/* Of the virtual host of the path, or of all that he sees. NULL: it was answered. */
-static struct walk *walk_new(struct lv_request *r,
-                             void (*done)(struct lv_request *r, struct walk *w))
+struct lv_walk *lv_walk_new(struct lv_request *r,
+                            void (*done)(struct lv_request *r, struct lv_walk *w))
 {
-    struct walk *w = lv_request_alloc(r, sizeof(*w));
+    struct lv_walk *w = lv_request_alloc(r, sizeof(*w));
     const struct lv_vhost *v;
     size_t pos = 0, count = 0;
 
@@ -258,7 +233,7 @@ static struct walk *walk_new(struct lv_request *r,
     return w;
 }
 
-static void walk_send(struct walk *w)
+void lv_walk_send(struct lv_walk *w)
 {
     lv_request_out(w->r);
     lv_errand_send(w->r->room->broker, 0, &w->errand);
@@ -266,11 +241,8 @@ static void walk_send(struct walk *w)
 
 /* ---- lists ---- */
 
-static bool describe(struct lv_request *r, const struct lv_listing_item *item, struct lv_json *j)
+void lv_json_bound(struct lv_json *j, const struct lv_bound *b)
 {
-    const struct binding *b = item->object;
-
-    (void)r;
     lv_json_open(j, NULL);
     lv_json_bytes(j, "source", b->info.source);
     lv_json_bytes(j, "vhost", b->vhost);
@@ -280,31 +252,37 @@ static bool describe(struct lv_request *r, const struct lv_listing_item *item, s
     lv_json_fields(j, "arguments", b->info.arguments);
     lv_json_bytes(j, "properties_key", b->properties_key);
     lv_json_close(j);
+}
+
+static bool describe(struct lv_request *r, const struct lv_listing_item *item, struct lv_json *j)
+{
+    (void)r;
+    lv_json_bound(j, item->object);
     return true;
 }
 
 static const struct lv_listing_kind kind = { .describe = describe, .is_kept = true };
 
-static void reply_list(struct lv_request *r, struct walk *w)
+static void reply_list(struct lv_request *r, struct lv_walk *w)
 {
     struct lv_listing *list = lv_listing_new(r, &kind);
 
     if (list == NULL)
         return;
-    for (const struct binding *b = w->first; b != NULL; b = b->next)
+    for (const struct lv_bound *b = w->first; b != NULL; b = b->next)
         lv_listing_add(list, b->vhost, b->order, b);
     lv_listing_reply(list);
 }
 
 void lv_api_bindings(struct lv_request *r)
 {
-    struct walk *w = walk_new(r, reply_list);
+    struct lv_walk *w = lv_walk_new(r, reply_list);
 
     if (w != NULL)
-        walk_send(w);
+        lv_walk_send(w);
 }
 
-static void to(struct walk *w, struct lv_bytes name, bool is_exchange)
+static void to(struct lv_walk *w, struct lv_bytes name, bool is_exchange)
 {
     w->destination = name;
     w->to_exchange = is_exchange;
@@ -313,45 +291,45 @@ static void to(struct walk *w, struct lv_bytes name, bool is_exchange)
 
 void lv_api_queue_bindings(struct lv_request *r)
 {
-    struct walk *w = walk_new(r, reply_list);
+    struct lv_walk *w = lv_walk_new(r, reply_list);
 
     if (w == NULL)
         return;
     to(w, r->args[0], false);
-    walk_send(w);
+    lv_walk_send(w);
 }
 
 void lv_api_exchange_bindings_source(struct lv_request *r)
 {
-    struct walk *w = walk_new(r, reply_list);
+    struct lv_walk *w = lv_walk_new(r, reply_list);
 
     if (w == NULL)
         return;
     w->source = lv_path_exchange(r->args[0]);
-    walk_send(w);
+    lv_walk_send(w);
 }
 
 void lv_api_exchange_bindings_destination(struct lv_request *r)
 {
-    struct walk *w = walk_new(r, reply_list);
+    struct lv_walk *w = lv_walk_new(r, reply_list);
 
     if (w == NULL)
         return;
     to(w, lv_path_exchange(r->args[0]), true);
-    walk_send(w);
+    lv_walk_send(w);
 }
 
 /* Between what the path names: /bindings/V/e/SOURCE/q/DESTINATION. */
 static void walk_between(struct lv_request *r, bool to_exchange,
-                         void (*done)(struct lv_request *r, struct walk *w))
+                         void (*done)(struct lv_request *r, struct lv_walk *w))
 {
-    struct walk *w = walk_new(r, done);
+    struct lv_walk *w = lv_walk_new(r, done);
 
     if (w == NULL)
         return;
     w->source = lv_path_exchange(r->args[0]);
     to(w, to_exchange ? lv_path_exchange(r->args[1]) : r->args[1], to_exchange);
-    walk_send(w);
+    lv_walk_send(w);
 }
 
 static bool is_to_exchange(const struct lv_request *r)
@@ -368,14 +346,14 @@ void lv_api_bindings_between(struct lv_request *r)
 /* ---- one ---- */
 
 /* The one of the path. A client may have encoded the key once more for the path, or put it there as it is. */
-static const struct binding *find_one(const struct lv_request *r, const struct walk *w)
+static const struct lv_bound *find_one(const struct lv_request *r, const struct lv_walk *w)
 {
     struct lv_bytes wanted = r->args[2];
-    const struct binding *found = NULL;
+    const struct lv_bound *found = NULL;
     struct lv_buf quoted = { 0 };
 
     quote_key(&quoted, wanted);
-    for (const struct binding *b = w->first; b != NULL && found == NULL; b = b->next)
+    for (const struct lv_bound *b = w->first; b != NULL && found == NULL; b = b->next)
         if (lv_bytes_eq(b->properties_key, wanted) ||
             (b->info.arguments.len == 0 && lv_bytes_eq(b->properties_key, lv_buf_view(&quoted))) ||
             (b->info.arguments.len != 0 && wanted.len > 9 && b->properties_key.len > 9 &&
@@ -387,9 +365,9 @@ static const struct binding *find_one(const struct lv_request *r, const struct w
     return found;
 }
 
-static void reply_one(struct lv_request *r, struct walk *w)
+static void reply_one(struct lv_request *r, struct lv_walk *w)
 {
-    const struct binding *b = find_one(r, w);
+    const struct lv_bound *b = find_one(r, w);
 
     if (b == NULL)
         lv_reply_not_found(r);
@@ -402,9 +380,9 @@ void lv_api_binding(struct lv_request *r)
     walk_between(r, is_to_exchange(r), reply_one);
 }
 
-static void unbind(struct lv_request *r, struct walk *w)
+static void unbind(struct lv_request *r, struct lv_walk *w)
 {
-    const struct binding *b = find_one(r, w);
+    const struct lv_bound *b = find_one(r, w);
     struct lv_act *verb;
 
     if (b == NULL) {

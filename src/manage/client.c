@@ -77,6 +77,12 @@ static void allow(struct lv_client *c, uint32_t ms)
         lv_timer_start(c->room->loop, &c->timer, ms, too_late);
 }
 
+void lv_client_progress(struct lv_client *c)
+{
+    if (c->step == STEP_ANSWER)
+        allow(c, c->room->settings->management_inactivity_timeout);
+}
+
 static void end(struct lv_client *c)
 {
     c->step = STEP_OVER;
@@ -277,7 +283,7 @@ static void on_drained(struct lv_conn *conn)
     if (c->step == STEP_HEAD) {
         lv_conn_resume(conn);
     } else if (c->step == STEP_ANSWER && r->go_on != NULL) {
-        allow(c, c->room->settings->management_inactivity_timeout);
+        lv_client_progress(c);
         r->go_on(r);
     }
 }

@@ -9,6 +9,7 @@
 
 #define TEXT_BLOCK_BYTES 65536u
 #define KEYS_PER_TURN 2000u
+#define VIEW_SORT_MAX 20000u /* more are too many to be described every second */
 
 struct lv_listing {
     struct lv_request *r;
@@ -33,38 +34,59 @@ struct lv_listing {
     struct lv_task slice;
     size_t at; /* items whose sort value is known; then items that are written */
 
-    uint8_t *text; /* room for copies */
+    struct text_block *blocks; /* copies; the first has room */
     size_t text_left;
+};
+
+struct text_block {
+    struct text_block *next;
+    size_t used;
+    uint8_t bytes[];
 };
 
 /* ---- memory ---- */
 
-static void listing_clean(struct lv_request *r)
+void lv_listing_free(struct lv_listing *list)
 {
-    struct lv_listing *list = r->work;
+    struct text_block *next;
 
+    if (list == NULL)
+        return;
     lv_list_remove(&list->slice.link);
     lv_pattern_free(list->pattern);
     lv_buf_fini(&list->scratch);
     lv_mem_free(list->items, LV_TAG_MANAGE);
+    for (struct text_block *b = list->blocks; b != NULL; b = next) {
+        next = b->next;
+        lv_mem_free(b, LV_TAG_MANAGE);
+    }
+    lv_mem_free(list, LV_TAG_MANAGE);
+}
+
+static void listing_clean(struct lv_request *r)
+{
+    lv_listing_free(r->work);
 }
 
 /* A copy that stays. */
 static struct lv_bytes keep(struct lv_listing *list, struct lv_bytes b)
 {
-    if (list->text_left < b.len) {
-        list->text_left = LV_MAX(TEXT_BLOCK_BYTES, b.len);
-        list->text = lv_request_alloc(list->r, list->text_left);
-        if (list->text == NULL) {
+    if (list->text_left < b.len || list->blocks == NULL) {
+        size_t room = LV_MAX(TEXT_BLOCK_BYTES, b.len);
+        struct text_block *block = lv_mem_alloc(sizeof(*block) + room, LV_TAG_MANAGE);
+        if (block == NULL) {
             list->is_short = true;
-            list->text_left = 0;
             return lv_bytes(NULL, 0);
         }
+        block->next = list->blocks;
+        block->used = 0;
+        list->blocks = block;
+        list->text_left = room;
     }
-    uint8_t *copy = list->text;
+    uint8_t *copy = list->blocks->bytes + list->blocks->used;
     if (b.len != 0)
         memcpy(copy, b.ptr, b.len);
-    list->text += b.len;
+    list->blocks->used += b.len;
     list->text_left -= b.len;
     return lv_bytes(copy, b.len);
 }
@@ -89,9 +111,9 @@ static void keep_names(struct lv_listing *list)
 
 /* ---- what is asked for ---- */
 
-static struct lv_bytes small_letters(struct lv_request *r, struct lv_bytes b)
+static struct lv_bytes small_letters(struct lv_listing *list, struct lv_bytes b)
 {
-    struct lv_bytes copy = lv_request_copy(r, b);
+    struct lv_bytes copy = keep(list, b);
     uint8_t *at = (uint8_t *)(uintptr_t)copy.ptr;
 
     for (size_t i = 0; i < copy.len; i++)
@@ -107,14 +129,14 @@ static bool read_filter(struct lv_listing *list)
     struct lv_bytes name = lv_url_param(&r->url, "name");
     char source[LV_LISTING_NAME_MAX + 8], why[256];
 
-    if (name.len == 0 || !list->is_paged)
+    if (name.len == 0)
         return true;
     if (name.len > LV_LISTING_NAME_MAX) {
         lv_reply_bad_request(r, "name is longer than %u bytes", LV_LISTING_NAME_MAX);
         return false;
     }
     if (!lv_request_flag(r, "use_regex")) {
-        list->needle = small_letters(r, name);
+        list->needle = small_letters(list, name);
         return true;
     }
     memcpy(source, "(?i)", 4);
@@ -125,38 +147,14 @@ static bool read_filter(struct lv_listing *list)
     return false;
 }
 
-static bool is_integer(struct lv_bytes text)
-{
-    size_t i = text.len != 0 && text.ptr[0] == '-' ? 1 : 0;
-
-    if (i == text.len)
-        return false;
-    while (i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9')
-        i++;
-    return i == text.len;
-}
-
-/* In RabbitMQ's words. */
-static void refuse_page(struct lv_request *r, struct lv_bytes page, struct lv_bytes size)
-{
-    if (!is_integer(page) || (size.ptr != NULL && !is_integer(size))) {
-        lv_reply_bad_request(r, "Pagination parameters are invalid");
-        return;
-    }
-    if (size.ptr == NULL)
-        size = LV_BYTES_LIT("undefined");
-    lv_reply_error(r, 400, "invalid_pagination_parameters",
-                   "Invalid pagination parameters: page number %.*s, page size %.*s",
-                   LV_BYTES_FMT(page), LV_BYTES_FMT(size));
-}
-
-/* False: it was answered. Only a page is filtered by name, as only there somebody looks for one. */
+/* False: it was answered. */
 static bool read_page(struct lv_listing *list)
 {
     struct lv_request *r = list->r;
     struct lv_bytes page = lv_url_param(&r->url, "page"), size = lv_url_param(&r->url, "page_size");
 
-    list->is_paged = page.ptr != NULL;
+    list->is_paged = list->is_paged || page.ptr != NULL;
+    list->page = 1;
     list->page_size = LV_LISTING_PAGE_SIZE;
     if (!list->is_paged)
         return true;
@@ -164,13 +162,16 @@ static bool read_page(struct lv_listing *list)
         lv_request_number(r, "page_size", LV_LISTING_PAGE_SIZE_MAX, &list->page_size) &&
         list->page_size != 0)
         return true;
-    refuse_page(r, page, size);
+    lv_reply_error(r, 400, "invalid_pagination_parameters",
+                   "Invalid pagination parameters: page number %.*s page size %.*s",
+                   LV_BYTES_FMT(page), LV_BYTES_FMT(size));
     return false;
 }
 
-struct lv_listing *lv_listing_new(struct lv_request *r, const struct lv_listing_kind *kind)
+/* NULL: it was answered. */
+static struct lv_listing *make(struct lv_request *r, const struct lv_listing_kind *kind)
 {
-    struct lv_listing *list = lv_request_alloc(r, sizeof(*list));
+    struct lv_listing *list = lv_mem_zalloc(sizeof(*list), LV_TAG_MANAGE);
 
     if (list == NULL) {
         lv_reply_no_memory(r);
@@ -179,12 +180,38 @@ struct lv_listing *lv_listing_new(struct lv_request *r, const struct lv_listing_
     list->r = r;
     list->kind = kind;
     lv_list_init(&list->slice.link);
-    r->work = list;
-    r->clean = listing_clean;
     list->has_sort = lv_json_path(lv_url_param(&r->url, "sort"), &list->sort.path[0]);
     list->sort.count = 1;
     list->is_reverse = lv_request_flag(r, "sort_reverse");
+    return list;
+}
+
+struct lv_listing *lv_listing_new(struct lv_request *r, const struct lv_listing_kind *kind)
+{
+    struct lv_listing *list = make(r, kind);
+
+    if (list == NULL)
+        return NULL;
+    if (r->work != NULL) { /* that it comes after is over */
+        r->clean(r);
+        r->work = NULL;
+    }
+    r->work = list;
+    r->clean = listing_clean;
     return read_page(list) && read_filter(list) ? list : NULL;
+}
+
+struct lv_listing *lv_listing_view(struct lv_request *r, const struct lv_listing_kind *kind)
+{
+    struct lv_listing *list = make(r, kind);
+
+    if (list == NULL)
+        return NULL;
+    list->is_paged = true;
+    if (read_page(list) && read_filter(list))
+        return list;
+    lv_listing_free(list);
+    return NULL;
 }
 
 /* ---- filling ---- */
@@ -318,7 +345,7 @@ static void begin_page(struct lv_listing *list, struct lv_json *j)
     lv_json_u64(j, "filtered_count", list->filtered);
     lv_json_u64(j, "page", list->page);
     lv_json_u64(j, "page_size", list->page_size);
-    lv_json_u64(j, "page_count", pages);
+    lv_json_u64(j, "page_count", LV_MAX(pages, 1u));
 }
 
 static void write_on(struct lv_request *r)
@@ -357,24 +384,32 @@ static void write_all(struct lv_listing *list)
     write_on(r);
 }
 
-/* The names are all there, and so are the values to sort by, if there are any. */
-static void finish(struct lv_listing *list)
+/* The names are all there, and so are the values to sort by, if there are any: leaves those of the page. False: there is no
+ * such page. */
+static bool cut_page(struct lv_listing *list)
 {
     size_t from = 0, to = list->count;
 
     if (list->is_paged) {
         uint64_t first = (list->page - 1) * list->page_size;
-        if (list->page > 1 && first >= list->count) {
-            lv_reply_error(list->r, 400, "page_out_of_range",
-                           "Page out of range, page: %llu page size: %llu, len: %zu",
-                           (unsigned long long)list->page, (unsigned long long)list->page_size,
-                           list->count);
-            return;
-        }
+        if (list->page > 1 && first >= list->count)
+            return false;
         from = (size_t)first;
         to = LV_MIN(list->count, from + list->page_size);
     }
     cut_out(list, from, to);
+    return true;
+}
+
+static void finish(struct lv_listing *list)
+{
+    if (!cut_page(list)) {
+        lv_reply_error(list->r, 400, "page_out_of_range",
+                       "Page out of range, page: %llu page size: %llu, len: %zu",
+                       (unsigned long long)list->page, (unsigned long long)list->page_size,
+                       list->count);
+        return;
+    }
     if (!list->has_sort)
         keep_names(list);
     write_all(list);
@@ -382,10 +417,8 @@ static void finish(struct lv_listing *list)
 
 /* ---- values to sort by ---- */
 
-static void pick_slice(struct lv_loop *loop, struct lv_task *task)
+static void pick_values(struct lv_listing *list, size_t end)
 {
-    struct lv_listing *list = LV_CONTAINER_OF(task, struct lv_listing, slice);
-    size_t end = LV_MIN(list->count, list->at + KEYS_PER_TURN);
     struct lv_json j;
 
     for (; list->at < end; list->at++) {
@@ -395,12 +428,33 @@ static void pick_slice(struct lv_loop *loop, struct lv_task *task)
         if (item->sort.kind == LV_JSON_TEXT)
             item->sort.text = keep(list, item->sort.text);
     }
-    if (list->scratch.is_short)
-        list->is_short = true;
+    list->is_short |= list->scratch.is_short;
+}
+
+static void pick_slice(struct lv_loop *loop, struct lv_task *task)
+{
+    struct lv_listing *list = LV_CONTAINER_OF(task, struct lv_listing, slice);
+
+    pick_values(list, LV_MIN(list->count, list->at + KEYS_PER_TURN));
     if (list->at < list->count && !list->is_short)
         lv_loop_defer(loop, task);
     else
         finish(list);
+}
+
+size_t lv_listing_cut(struct lv_listing *list)
+{
+    list->filtered = list->count;
+    if (list->has_sort && list->count > VIEW_SORT_MAX)
+        list->has_sort = false;
+    if (list->has_sort)
+        pick_values(list, list->count);
+    return !list->is_short && cut_page(list) ? list->count : 0;
+}
+
+const struct lv_listing_item *lv_listing_at(const struct lv_listing *list, size_t i)
+{
+    return &list->items[i];
 }
 
 void lv_listing_reply(struct lv_listing *list)

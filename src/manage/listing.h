@@ -38,6 +38,15 @@ void lv_listing_add(struct lv_listing *list, struct lv_bytes vhost, struct lv_by
 /* All are there. The request may be gone after this. */
 void lv_listing_reply(struct lv_listing *list);
 
+/* ---- a page that is not a reply: a view that somebody watches ---- */
+/* The same, but the caller's to free, and always a page. The names that are added must stay until it is. */
+struct lv_listing *lv_listing_view(struct lv_request *r, const struct lv_listing_kind *kind);
+/* All are there: cuts the page out, and tells how many stand on it. */
+size_t lv_listing_cut(struct lv_listing *list);
+const struct lv_listing_item *lv_listing_at(const struct lv_listing *list, size_t i);
+/* NULL is allowed. */
+void lv_listing_free(struct lv_listing *list);
+
 /* One object by itself, or 404. The request may be gone after this. */
 void lv_reply_one(struct lv_request *r, const struct lv_listing_kind *kind,
                   const struct lv_listing_item *item);

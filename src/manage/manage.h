@@ -14,6 +14,7 @@
 
 struct lv_broker;
 struct lv_config;
+struct lv_config_change;
 struct lv_manage;
 struct lv_tls;
 
@@ -30,10 +31,19 @@ enum lv_door_kind {
     LV_DOOR_KINDS,
 };
 
+/* What a reload of the configuration has to tell. */
+struct lv_reload_report {
+    void (*changed)(void *ctx, const struct lv_config_change *change);
+    void (*wrong)(void *ctx, const char *text);
+    void *ctx;
+};
+
 /* What can be done to a running server from outside, on loop 0. */
 struct lv_manage_hooks {
-    /* Takes up what changed in the configuration; `out` of `cap` bytes gets a line for each change, and for each error. */
-    void (*reload)(void *ctx, char *out, size_t cap);
+    /* Takes up what changed in the configuration. False: it has errors, and nothing was changed. */
+    bool (*reload)(void *ctx, const struct lv_reload_report *report);
+    /* Sets one key until the next reload or restart; errors as of lv_config_set. */
+    enum lv_err (*set)(void *ctx, const char *key, const char *value, char *why, size_t cap);
     /* Asks everybody to go, and ends the process. */
     void (*stop)(void *ctx);
     void *ctx;

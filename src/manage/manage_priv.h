@@ -63,6 +63,9 @@ struct lv_manage {
     uint64_t amqp_ok_before, amqp_failed_before; /* of the broker's counters, likewise */
     struct lv_worker worker;                     /* hashes passwords */
     struct lv_rates *rates;
+    bool is_stopping; /* somebody asked for it: */
+    struct lv_timer stop_timer;
+    struct lv_errand stopping;
 };
 
 /* manage.c: RabbitMQ's word for what is spoken at a door; NULL: it is shown to nobody. */
@@ -78,6 +81,8 @@ struct lv_conn *lv_client_conn(struct lv_client *c);
 bool lv_client_is_operator(const struct lv_client *c);
 /* Came through a door of the metrics. */
 bool lv_client_is_scraper(const struct lv_client *c);
+/* Something of the reply has been handed to it: it is not idle. */
+void lv_client_progress(struct lv_client *c);
 /* The connection ends after this reply. */
 bool lv_client_is_last(const struct lv_client *c);
 

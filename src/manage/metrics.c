@@ -104,15 +104,13 @@ static void put_one(struct lv_buf *out, const char *name, const char *type, cons
 static void put_identity(struct lv_buf *out, const struct scrape *s)
 {
     const struct lv_manage *room = s->m.r->room;
-    const char *cluster_name = room->settings->cluster_name;
     struct lv_buf labels = { 0 };
     char id[64];
 
     (void)snprintf(id, sizeof(id), "rabbitmq-cluster-id-%016llx",
                    (unsigned long long)lv_broker_id(room->broker));
     lv_metrics_label(&labels, "rabbitmq_node", lv_bytes_str(room->node));
-    lv_metrics_label(&labels, "rabbitmq_cluster",
-                     lv_bytes_str(cluster_name[0] != '\0' ? cluster_name : room->node));
+    lv_metrics_label(&labels, "rabbitmq_cluster", lv_cluster_name(room));
     lv_metrics_label(&labels, "rabbitmq_cluster_permanent_id", lv_bytes_str(id));
     lv_metrics_label(&labels, "rabbitmq_endpoint", lv_bytes_str(s->endpoint));
     put_head(out, "", "rabbitmq_identity_info", "gauge", "Node and cluster");

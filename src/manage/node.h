@@ -22,6 +22,8 @@ void lv_json_versions(struct lv_json *j, const struct lv_manage *m);
 void lv_json_churn(struct lv_json *j, const struct lv_counters *c, const struct lv_series *s,
                    const struct lv_rates_ranges *ranges);
 
+/* message_stats, churn_rates, queue_totals, object_totals: what he sees of them. */
+void lv_json_sums(struct lv_request *r, struct lv_json *j);
 /* The name that tools show for the cluster: a global parameter, a setting, or the node's. A view until the turn ends. */
 struct lv_bytes lv_cluster_name(const struct lv_manage *m);
 

@@ -75,24 +75,37 @@ static void put_tags(struct lv_json *j, const char *key, const char *items)
     lv_json_close(j);
 }
 
-void lv_api_overview(struct lv_request *r)
+void lv_json_sums(struct lv_request *r, struct lv_json *j)
 {
     const struct lv_manage *m = r->room;
-    const struct lv_settings *s = m->settings;
-    struct lv_rates_ranges ranges;
     struct lv_vhost_sum sum = { 0 };
     struct lv_counters c;
     const struct lv_vhost *v;
     size_t pos = 0;
 
-    if (!lv_rates_ranges(r, &ranges))
-        return;
     while ((v = lv_observe_vhost(m->broker, &pos)) != NULL)
         if (lv_request_sees(r, lv_vhost_name(v)))
             lv_vhost_sum(v, &sum);
     lv_broker_counters(m->broker, &c);
     const struct lv_series *series =
         lv_rates_find(m->rates, LV_RATES_NODE, lv_bytes(NULL, 0), lv_bytes(NULL, 0), 0);
+    put_messages(j, &c, series, r->ranges);
+    lv_json_open(j, "churn_rates");
+    lv_json_churn(j, &c, series, r->ranges);
+    lv_json_close(j);
+    lv_json_open(j, "queue_totals");
+    lv_json_lengths(j, sum.ready, sum.unacknowledged, series, r->ranges);
+    lv_json_close(j);
+    put_objects(j, &sum, &c);
+}
+
+void lv_api_overview(struct lv_request *r)
+{
+    const struct lv_manage *m = r->room;
+    const struct lv_settings *s = m->settings;
+
+    if (!lv_request_ranges(r))
+        return;
     struct lv_json *j = lv_reply_json(r, 200);
     lv_reply_select(r);
     lv_json_open(j, NULL);
@@ -109,14 +122,7 @@ void lv_api_overview(struct lv_request *r)
     lv_json_bool(j, "is_op_policy_updating_enabled", true);
     lv_json_bool(j, "enable_queue_totals", s->management_queue_totals);
     lv_json_bool(j, "require_definition_json_extension", false);
-    put_messages(j, &c, series, &ranges);
-    lv_json_open(j, "churn_rates");
-    lv_json_churn(j, &c, series, &ranges);
-    lv_json_close(j);
-    lv_json_open(j, "queue_totals");
-    lv_json_lengths(j, sum.ready, sum.unacknowledged, series, &ranges);
-    lv_json_close(j);
-    put_objects(j, &sum, &c);
+    lv_json_sums(r, j);
     lv_json_u64(j, "statistics_db_event_queue", 0);
     lv_json_str(j, "node", m->node);
     if (lv_who_is(r, LV_WHO_ADMINISTRATOR | LV_WHO_MONITORING)) {

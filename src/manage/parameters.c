@@ -363,6 +363,11 @@ void lv_api_cluster_name_put(struct lv_request *r)
 
     if (lv_request_json(r) == NULL || !lv_body_need_text(r, "name", &name))
         return;
+    for (size_t i = 0; i < name.len; i++)
+        if (name.ptr[i] < ' ' || name.ptr[i] == '"' || name.ptr[i] == '\\') {
+            lv_reply_bad_request(r, "name should have no quotes and no backslashes");
+            return;
+        }
     json = dump(r, json_object_get(r->json, "name"));
     if (json != NULL)
         send(r, put_cluster_name, json);

@@ -5,16 +5,27 @@
 #include "manage/fields.h"
 #include "manage/listing.h"
 #include "manage/manage_priv.h"
+#include "manage/queues.h"
 #include "manage/router.h"
 #include "manage/shapes.h"
 
-static const char *const kind_names[LV_QUEUE_KINDS] = { "classic", "quorum", "stream" };
+/* Memory of a queue, of a message in memory beside its body, of one on disk. */
+#define QUEUE_BYTES 1024u
+#define MESSAGE_BYTES 160u
+#define ENTRY_BYTES 16u
+
+const char *lv_queue_kind_name(enum lv_queue_kind kind)
+{
+    static const char *const names[LV_QUEUE_KINDS] = { "classic", "quorum", "stream" };
+
+    return names[kind];
+}
 
 static void put_names(struct lv_request *r, struct lv_json *j, const struct lv_queue_info *q)
 {
     lv_json_bytes(j, "name", q->name);
     lv_json_bytes(j, "vhost", q->vhost);
-    lv_json_str(j, "type", kind_names[q->kind]);
+    lv_json_str(j, "type", lv_queue_kind_name(q->kind));
     lv_json_bool(j, "durable", q->durable);
     lv_json_bool(j, "auto_delete", q->auto_delete);
     lv_json_bool(j, "exclusive", q->exclusive);
@@ -34,6 +45,29 @@ static void put_policies(struct lv_request *r, struct lv_json *j, const struct l
     lv_json_policies(j, &match);
 }
 
+/* What is in memory, and what it takes there: about, as nobody counts it message by message. */
+static void put_bytes(struct lv_json *j, const struct lv_queue_info *q)
+{
+    uint64_t here = LV_MIN(q->ready_here, q->ready),
+             here_bytes = q->ready != 0
+                              ? (uint64_t)((double)q->ready_bytes * (double)here / (double)q->ready)
+                              : 0,
+             ram = here + q->unsettled, ram_bytes = here_bytes + q->unsettled_bytes,
+             all = q->ready + q->unsettled, all_bytes = q->ready_bytes + q->unsettled_bytes;
+
+    lv_json_u64(j, "messages_ram", ram);
+    lv_json_u64(j, "messages_ready_ram", here);
+    lv_json_u64(j, "messages_unacknowledged_ram", q->unsettled);
+    lv_json_u64(j, "messages_persistent", q->durable ? all : 0);
+    lv_json_u64(j, "message_bytes", all_bytes);
+    lv_json_u64(j, "message_bytes_ready", q->ready_bytes);
+    lv_json_u64(j, "message_bytes_unacknowledged", q->unsettled_bytes);
+    lv_json_u64(j, "message_bytes_ram", ram_bytes);
+    lv_json_u64(j, "message_bytes_persistent", q->durable ? all_bytes : 0);
+    lv_json_u64(j, "memory",
+                QUEUE_BYTES + ram_bytes + ram * MESSAGE_BYTES + (all - ram) * ENTRY_BYTES);
+}
+
 static void put_contents(struct lv_request *r, struct lv_json *j, const struct lv_queue_info *q)
 {
     const struct lv_series *series =
@@ -41,10 +75,11 @@ static void put_contents(struct lv_request *r, struct lv_json *j, const struct l
     const struct lv_rates_ranges *ranges = r->ranges;
 
     lv_json_lengths(j, q->ready, q->unsettled, series, ranges);
-    lv_json_u64(j, "message_bytes", q->ready_bytes + q->unsettled_bytes);
-    lv_json_u64(j, "message_bytes_ready", q->ready_bytes);
-    lv_json_u64(j, "message_bytes_unacknowledged", q->unsettled_bytes);
+    put_bytes(j, q);
     lv_json_u64(j, "consumers", q->consumers);
+    /* At this moment: consumers that are there take what comes, or have as much as they may. */
+    lv_json_double(j, "consumer_capacity", q->consumers != 0 && q->ready == 0 ? 1 : 0);
+    lv_json_double(j, "consumer_utilisation", q->consumers != 0 && q->ready == 0 ? 1 : 0);
     if (q->idle_since_ms != 0)
         lv_json_time_ms(j, "idle_since", q->idle_since_ms);
     lv_json_message_stats(j, q->published, &q->out, series, ranges);
@@ -84,17 +119,14 @@ static bool describe(struct lv_request *r, const struct lv_listing_item *item, s
     return true;
 }
 
-static const struct lv_listing_kind kind = { .describe = describe };
+const struct lv_listing_kind lv_queue_listing = { .describe = describe };
 
-void lv_api_queues(struct lv_request *r)
+void lv_queues_add(struct lv_request *r, struct lv_listing *list)
 {
-    struct lv_listing *list = lv_request_ranges(r) ? lv_listing_new(r, &kind) : NULL;
     const struct lv_queue_entry *entry;
     const struct lv_vhost *v;
     size_t pos = 0, at;
 
-    if (list == NULL)
-        return;
     while ((v = lv_observe_vhost(r->room->broker, &pos)) != NULL) {
         if (!lv_request_wants_vhost(r, lv_vhost_name(v)))
             continue;
@@ -102,6 +134,15 @@ void lv_api_queues(struct lv_request *r)
         while ((entry = lv_observe_queue(v, &at)) != NULL)
             lv_listing_add(list, lv_vhost_name(v), lv_queue_name(entry), NULL);
     }
+}
+
+void lv_api_queues(struct lv_request *r)
+{
+    struct lv_listing *list = lv_request_ranges(r) ? lv_listing_new(r, &lv_queue_listing) : NULL;
+
+    if (list == NULL)
+        return;
+    lv_queues_add(r, list);
     lv_listing_reply(list);
 }
 

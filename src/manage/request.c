@@ -142,13 +142,9 @@ json_t *lv_request_json(struct lv_request *r)
             json_loadb((const char *)body.ptr, body.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (json_is_object(r->json))
         return r->json;
-    bool is_text =
-        json_is_string(r->json); /* JSON within JSON, as some clients send: RabbitMQ's words */
     json_decref(r->json);
     r->json = NULL;
-    lv_reply_bad_request(r, is_text ? "invalid payload: the request body JSON-decoded to a string. "
-                                      "Is the input doubly-JSON-encoded?"
-                                    : "Expected a JSON object in the request body");
+    lv_reply_error(r, 400, "bad_request", "Expected a JSON object in the request body");
     return NULL;
 }
 
@@ -352,22 +348,46 @@ static void send_piece(struct lv_request *r)
     lv_buf_drop(body, body->len);
 }
 
-bool lv_reply_push(struct lv_request *r)
+/* The head of a reply whose length nobody knows yet. */
+static void begin_streaming(struct lv_request *r)
 {
     struct lv_reply *reply = &r->reply;
 
-    if (reply->body.len < LV_HTTP_PIECE_BYTES)
-        return true;
-    if (reply->state == LV_REPLY_GATHERING) {
-        reply->state = LV_REPLY_STREAMING;
-        reply->is_chunked = !r->head.is_1_0;
-        r->head.is_kept &= reply->is_chunked; /* else its end is the connection's */
-        choose_coding(r);
-        send_head(r, 0);
-    }
+    reply->state = LV_REPLY_STREAMING;
+    reply->is_chunked = !r->head.is_1_0;
+    r->head.is_kept &= reply->is_chunked; /* else its end is the connection's */
+    send_head(r, 0);
+}
+
+void lv_reply_stream(struct lv_request *r, const char *type)
+{
+    begin(r, 200, type);
+    begin_streaming(r);
+}
+
+bool lv_reply_flush(struct lv_request *r)
+{
+    struct lv_conn *conn = lv_client_conn(r->client);
+
     compress(r, false);
+    if (r->reply.body.is_short) { /* what was promised cannot be sent */
+        lv_conn_close(conn, 0);
+        return false;
+    }
     send_piece(r);
-    return !lv_conn_is_full(lv_client_conn(r->client));
+    lv_client_progress(r->client);
+    return !lv_conn_is_full(conn);
+}
+
+bool lv_reply_push(struct lv_request *r)
+{
+    if (r->reply.body.len < LV_HTTP_PIECE_BYTES)
+        return true;
+    if (r->reply.state == LV_REPLY_GATHERING) {
+        choose_coding(r);
+        begin_streaming(r);
+    }
+    return lv_reply_flush(r);
 }
 
 void lv_reply_end(struct lv_request *r)

@@ -116,6 +116,10 @@ struct lv_json *lv_reply_json(struct lv_request *r, unsigned status);
 void lv_reply_begin_text(struct lv_request *r, const char *type);
 /* Applies ?columns= to what is put from here on. */
 void lv_reply_select(struct lv_request *r);
+/* Begins a reply that goes on until the client leaves; its head leaves at once. */
+void lv_reply_stream(struct lv_request *r, const char *type);
+/* Hands on what was put so far, all of it. False: the connection has enough for now. */
+bool lv_reply_flush(struct lv_request *r);
 /* Hands on what was put so far, if it is much. False: the connection has enough for now; go_on is called when it has room
  * again. */
 bool lv_reply_push(struct lv_request *r) LV_MUST_USE;

@@ -91,7 +91,10 @@ void lv_vhost_sum(const struct lv_vhost *v, struct lv_vhost_sum *sum)
 
 bool lv_request_wants_vhost(const struct lv_request *r, struct lv_bytes vhost)
 {
+    struct lv_bytes only =
+        lv_http_header(&r->head, "x-vhost"); /* RabbitMQ's pages narrow lists by it */
+
     if (r->vhost.ptr != NULL)
         return lv_bytes_eq(r->vhost, vhost);
-    return lv_request_sees(r, vhost);
+    return (only.len == 0 || lv_bytes_eq(only, vhost)) && lv_request_sees(r, vhost);
 }

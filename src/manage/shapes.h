@@ -20,6 +20,8 @@ void lv_json_lengths(struct lv_json *j, uint64_t ready, uint64_t unacknowledged,
 /* A list of tags as an array. */
 struct lv_tags;
 void lv_json_tags(struct lv_json *j, const char *key, const struct lv_tags *tags);
+/* "classic", "quorum", "stream"; static. */
+const char *lv_queue_kind_name(enum lv_queue_kind kind);
 
 /* What is in the queues of a virtual host; a walk over all of them. */
 struct lv_vhost_sum {

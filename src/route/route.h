@@ -122,6 +122,9 @@ enum lv_err lv_router_declare(struct lv_router *r, const struct lv_exchange_spec
                               struct lv_exchange **out) LV_MUST_USE;
 /* Removes the exchange, its bindings both ways, and auto-delete exchanges that lose their last binding by it. */
 void lv_router_delete(struct lv_router *r, struct lv_exchange *x);
+/* Where an exchange sends what none of its bindings took: its own argument, or a policy's; false: nowhere. Any thread
+ * (reader). */
+bool lv_exchange_alternate(const struct lv_exchange *x, struct lv_bytes *name);
 /* Names the alternate exchange that a policy gives; one of the exchange's own comes before it. `has` false: none. Copies.
  * LV_ENOMEM: unchanged. */
 enum lv_err lv_router_set_alternate(struct lv_router *r, struct lv_exchange *x, bool has,

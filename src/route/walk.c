@@ -93,7 +93,7 @@ static enum lv_err route_default(const struct lv_router *r, const struct lv_rout
     return err;
 }
 
-static bool alternate_of(const struct lv_exchange *x, struct lv_bytes *name)
+bool lv_exchange_alternate(const struct lv_exchange *x, struct lv_bytes *name)
 {
     const struct lv_alternate *by_policy;
 
@@ -117,7 +117,7 @@ static enum lv_err visit(const struct lv_router *r, const struct lv_exchange *x,
         err = route_default(r, query, rt);
     else
         err = lv_exchange_ops(x)->route(x, query, rt);
-    if (err != LV_OK || rt->matched || !alternate_of(x, &name))
+    if (err != LV_OK || rt->matched || !lv_exchange_alternate(x, &name))
         return err;
     /* By name, and at this moment: it may come and go as it likes (RabbitMQ). */
     struct lv_exchange *alternate = lv_router_exchange(r, name);

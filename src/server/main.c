@@ -1,7 +1,6 @@
 /* leveretd: boot order, signals, the ready file. */
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,20 +110,8 @@ static void log_files(void)
 
 struct reload {
     uint64_t changed, need_restart;
-    char *out; /* a line for each change and note; of cap bytes */
-    size_t cap, used;
+    const struct lv_reload_report *report; /* NULL: nobody asked to be told */
 };
-
-/* Adds a line to what whoever asked for the reload is told. */
-static void tell(struct reload *r, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    int n = vsnprintf(r->out + r->used, r->cap - r->used, format, args);
-    va_end(args);
-    r->used = LV_MIN(r->used + (size_t)LV_MAX(n, 0), r->cap != 0 ? r->cap - 1 : 0);
-}
 
 static void on_change(void *ctx, const struct lv_config_change *change)
 {
@@ -132,41 +119,51 @@ static void on_change(void *ctx, const struct lv_config_change *change)
 
     r->changed++;
     r->need_restart += !change->is_live;
-    tell(r, "%s: %s -> %s (%s)\n", change->key, change->from, change->to,
-         change->is_live ? "now" : "after a restart");
     lv_log(CONFIG_CHANGED, lv_log_str(change->key), lv_log_str(change->from),
            lv_log_str(change->to), lv_log_str(change->is_live ? "now" : "after a restart"));
+    if (r->report != NULL)
+        r->report->changed(r->report->ctx, change);
 }
 
-static void tell_errors(struct reload *r, const struct lv_config *fresh)
+static void tell_wrong(const struct lv_reload_report *report, const struct lv_config *fresh)
 {
     const struct lv_config_note *note;
 
     for (size_t i = 0; (note = lv_config_note(fresh, i)) != NULL; i++)
         if (note->is_error)
-            tell(r, "error: %s\n", note->text);
+            report->wrong(report->ctx, note->text);
+}
+
+/* The log as the settings are now. */
+static void renew_log(const struct lv_reload_report *report)
+{
+    char error[512];
+
+    if (set_log(error, sizeof(error)))
+        return;
+    lv_log(CONFIG_ERROR, lv_log_str(error));
+    if (report != NULL)
+        report->wrong(report->ctx, error);
 }
 
 /* What is LIVE changes now; what is not is told each time until it is put back or the broker restarts. */
-static void reload(void *ctx, char *out, size_t cap)
+static bool reload(void *ctx, const struct lv_reload_report *report)
 {
-    struct reload r = { .out = out, .cap = cap };
+    struct reload r = { .report = report };
     struct lv_config *fresh;
     enum lv_err err = lv_config_reload(server.config, &server.sources, &fresh, on_change, &r);
 
     (void)ctx;
     unsigned errors = fresh != NULL ? log_notes(fresh) : 1;
-    if (err != LV_OK && fresh != NULL)
-        tell_errors(&r, fresh);
+    if (err != LV_OK && fresh != NULL && report != NULL)
+        tell_wrong(report, fresh);
     lv_config_free(fresh);
     if (err != LV_OK) {
         lv_log(CONFIG_REFUSED, lv_log_u64(errors));
-        return;
+        return false;
     }
     lv_log_reopen();
-    char error[512];
-    if (!set_log(error, sizeof(error)))
-        lv_log(CONFIG_ERROR, lv_log_str(error));
+    renew_log(report);
     lv_log(CONFIG_RELOADED, lv_log_u64(r.changed), lv_log_u64(r.need_restart));
     if (server.tls != NULL)
         lv_server_tls_reload(server.settings, LV_TLS_AMQP, server.tls);
@@ -174,6 +171,20 @@ static void reload(void *ctx, char *out, size_t cap)
         lv_server_tls_reload(server.settings, LV_TLS_MANAGEMENT, server.manage_tls);
     if (server.metrics_tls != NULL)
         lv_server_tls_reload(server.settings, LV_TLS_METRICS, server.metrics_tls);
+    return true;
+}
+
+static enum lv_err set_key(void *ctx, const char *key, const char *value, char *why, size_t cap)
+{
+    enum lv_err err = lv_config_set(server.config, key, value, why, cap);
+
+    (void)ctx;
+    if (err != LV_OK)
+        return err;
+    lv_log(CONFIG_CHANGED, lv_log_str(key), lv_log_str(""), lv_log_str(value), lv_log_str("now"));
+    if (strncmp(key, "log.", 4) == 0)
+        renew_log(NULL);
+    return LV_OK;
 }
 
 /* ---- signals: the first to end asks clients to go, the second ends at once ---- */
@@ -204,8 +215,7 @@ static void on_hup(uv_signal_t *handle, int number)
 {
     (void)number;
     lv_loop_enter(handle->data);
-    char text[1];
-    reload(NULL, text, sizeof(text));
+    (void)reload(NULL, NULL);
 }
 
 static void on_usr1(uv_signal_t *handle, int number)
@@ -505,7 +515,7 @@ static int make_manage(void)
         .tls = server.manage_tls,
         .metrics_tls = server.metrics_tls,
         .metrics_tls_at = server.metrics_tls_at,
-        .hooks = { .reload = reload, .stop = stop, .ctx = &no_signal },
+        .hooks = { .reload = reload, .set = set_key, .stop = stop, .ctx = &no_signal },
     };
 
     if (lv_manage_new(&config, &server.manage) == LV_OK)

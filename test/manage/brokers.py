@@ -42,22 +42,10 @@ class HttpLeveret(Leveret):
     version = None
     is_leveret = True
 
-    def __init__(self, *args, config="", http_listen="127.0.0.1:0"):
-        """`config`: lines of leveret.conf."""
+    def __init__(self, *args):
         metrics = ("--metrics-listen", "127.0.0.1:0") if has_option("--metrics-listen") else ()
-        super().__init__(*metrics, *args, http_listen=http_listen)
-        self.config = config
+        super().__init__(*metrics, *args, http_listen="127.0.0.1:0")
         self.metrics_port = None
-
-    def _command(self):
-        if not self.config:
-            return super()._command()
-        path = os.path.join(self.dir, "leveret.conf")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(self.config)
-        command = super()._command()
-        command[command.index("--config") + 1] = path
-        return command
 
     def _wait_ready(self):
         super()._wait_ready()
@@ -79,7 +67,7 @@ def answers_http(port):
         client.close()
 
 
-def make(which):
+def make(which, *args):
     """A broker that is not started, or a skip that says why not."""
     if which == "rabbitmq":
         if not rabbitmq.is_installed():
@@ -87,7 +75,7 @@ def make(which):
         return HttpRabbitMQ()
     if not os.path.exists(leveretd_path()):
         pytest.fail(f"{leveretd_path()} is missing: run `make build` first", pytrace=False)
-    return HttpLeveret()
+    return HttpLeveret(*args)
 
 
 def run(which):
