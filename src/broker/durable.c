@@ -778,13 +778,13 @@ enum lv_err lv_broker_recover(struct lv_broker *b)
         err = lv_meta_put_counter(b);
     if (err == LV_OK)
         err = lv_store_start(b->store);
+    if (err != LV_OK)
+        return err;
     for (unsigned i = 0; i < lv_loops_count(b->loops); i++)
         b->shards[i].next_tx = lv_wal_tail(lv_store_messages(b->store));
     lv_alarm_init(b);
-    if (err == LV_OK)
-        lv_log(RECOVERED, lv_log_u64((lv_clock_ns() - began) / 1000),
-               lv_log_u64(b->recovered_messages));
-    return err;
+    lv_log(RECOVERED, lv_log_u64((lv_clock_ns() - began) / 1000), lv_log_u64(b->recovered_messages));
+    return LV_OK;
 }
 
 /* ---- stop ---- */

@@ -42,6 +42,11 @@ static void run_child(const struct broker *b, const char *ready, const char *fai
     dup2(log, STDERR_FILENO);
     if (failpoint != NULL)
         setenv("LEVERET_FAILPOINT", failpoint, 1);
+    if (b->disk_fault != NULL) {
+        setenv("LD_PRELOAD", b->disk_library, 1);
+        setenv("LV_DISK_DIR", data, 1);
+        setenv("LV_DISK_FAIL", b->disk_fault, 1);
+    }
     execl(b->program, b->program, "--data-dir", data, "--amqp-listen", "127.0.0.1:0",
           "--http-listen", "none", "--metrics-listen", "none", "--ready-file", ready,
           /* Small log files, so that checkpoints, removals and carrying forward happen all the time. */
@@ -66,6 +71,11 @@ bool broker_ended(struct broker *b, unsigned ms)
 bool broker_was_killed(const struct broker *b)
 {
     return WIFSIGNALED(b->status) && WTERMSIG(b->status) == SIGKILL;
+}
+
+int broker_exit_code(const struct broker *b)
+{
+    return WIFEXITED(b->status) ? WEXITSTATUS(b->status) : -1;
 }
 
 enum broker_start broker_start(struct broker *b, const char *failpoint)

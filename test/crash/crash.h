@@ -23,6 +23,8 @@ struct broker {
     char dir[512];
     pid_t pid;  /* 0: none */
     int status; /* of the last one that ended by itself, as waitpid gives it */
+    const char *disk_library; /* lv-failing-disk.so, or NULL */
+    const char *disk_fault;   /* LV_DISK_FAIL of the next start, or NULL */
     int port;
 };
 enum broker_start { BROKER_READY, BROKER_DIED, BROKER_HUNG };
@@ -32,6 +34,8 @@ enum broker_start broker_start(struct broker *b, const char *failpoint);
 bool broker_ended(struct broker *b, unsigned ms);
 /* Whether the last end was a SIGKILL: a fail point's, and not a failed assertion's. */
 bool broker_was_killed(const struct broker *b);
+/* The exit code of the last one that ended by itself; -1: a signal ended it. */
+int broker_exit_code(const struct broker *b);
 /* SIGKILL, and waits. */
 void broker_kill(struct broker *b);
 /* SIGTERM, and waits; the exit code, or -1 when it had to be killed or died by a signal. */

@@ -1,4 +1,5 @@
-/* lv-crash --leveretd PATH --dir DIR [--seed N] [--rounds N] [--mode kill|stop|steady|forget|failpoints] [--max-ms N]
+/* lv-crash --leveretd PATH --dir DIR [--seed N] [--rounds N] [--mode kill|stop|steady|forget|failpoints|disk] [--max-ms N]
+ *          [--disk PATH]
  *
  * Runs a broker on DIR/data under load for ROUNDS rounds, each ended as the mode says:
  *   kill        SIGKILL after 0 to MAX-MS (1000)
@@ -7,6 +8,8 @@
  *   forget      as kill, and the data directory is put aside: a test of the test, which must find losses
  *   failpoints  the broker kills itself at one named fail point after the other; a round that does not reach its point
  *               within 1.5 s ends by SIGKILL
+ *   disk        the disk fails one call after the other (PATH is lv-failing-disk.so): the broker ends by itself with status 74,
+ *               or goes on and is killed as in `kill`
  * Then drains all queues, stops the broker cleanly, and (but for steady) starts it again and drains once more. Leaves DIR/history-*.txt for
  * lv-checker. Prints one line of figures. Exit code 0; 1: complaints were printed; 77: the broker has no fail points.
  */
@@ -19,10 +22,25 @@
 #include "base/assert.h"
 #include "crash.h"
 
-enum mode { MODE_KILL, MODE_STOP, MODE_STEADY, MODE_FORGET, MODE_FAILPOINTS, MODES };
+enum mode { MODE_KILL, MODE_STOP, MODE_STEADY, MODE_FORGET, MODE_FAILPOINTS, MODE_DISK, MODES };
 enum { FAILPOINTS_MAX = 64, FAILPOINT_MS = 1500 };
 
-static const char *const mode_names[MODES] = { "kill", "stop", "steady", "forget", "failpoints" };
+static const char *const mode_names[MODES] = { "kill", "stop", "steady", "forget", "failpoints", "disk" };
+/* CALL:ERROR of failing_disk.c, whether the broker may go on, and whether it lasts. */
+static const struct disk_fault {
+    const char *what;
+    unsigned nth_max;
+    bool may_go_on, is_sticky;
+} disk_faults[] = {
+    { "write:EIO", 300, false, false },      { "write:ENOSPC", 300, false, true },
+    { "sync:EIO", 300, false, false },       { "sync:EIO", 300, false, true },
+    { "dirsync:EIO", 40, false, false },     { "rename:EIO", 6, false, false },
+    { "open:EACCES", 80, true, false },      { "open:EMFILE", 80, true, false },
+    { "reserve:EIO", 30, false, false },     { "reserve:ENOSPC", 30, true, false },
+    { "reserve:ENOSPC", 30, true, true },    { "read:EIO", 300, true, false },
+    { "write:EINTR", 3, true, false },       { "read:EINTR", 3, true, false },
+};
+enum { EXIT_DISK_FAILED = 74, EXIT_NO_ROOM = 73, EXIT_SHORT = 71 };
 
 struct options {
     enum mode mode;
@@ -38,6 +56,7 @@ struct driver {
     char failpoint_text[4000];
     const char *failpoints[FAILPOINTS_MAX];
     unsigned hits[FAILPOINTS_MAX];
+    unsigned disk_ends, disk_starts; /* ended by a fault of the disk: while it ran, at its start */
     uint64_t start_max_us;
     bool was_declared;
 };
@@ -128,8 +147,27 @@ static void journal_life(struct driver *d, bool is_start)
             is_start ? "ok" : "fail");
 }
 
+/* A fault that it cannot live with ends a broker with 74; at the start, where nothing is lost, also with what says it better. */
+static void check_disk_end(struct driver *d, bool is_start)
+{
+    int code = broker_exit_code(&d->run.broker);
+    char text[120];
+
+    d->disk_ends += !is_start;
+    d->disk_starts += is_start;
+    if (code == EXIT_DISK_FAILED || (is_start && (code == EXIT_NO_ROOM || code == EXIT_SHORT)))
+        return;
+    (void)snprintf(text, sizeof(text), "after %s the broker ended with wait status %#x",
+                   d->run.broker.disk_fault, (unsigned)d->run.broker.status);
+    complain(&d->run, "control", text);
+}
+
 static void check_own_end(struct driver *d)
 {
+    if (d->run.broker.disk_fault != NULL) {
+        check_disk_end(d, false);
+        return;
+    }
     if (!broker_was_killed(&d->run.broker))
         complain(&d->run, "control", "the broker ended by itself, and not at a fail point");
 }
@@ -144,6 +182,11 @@ static void start(struct driver *d, unsigned failpoint, const char *spec)
         d->start_max_us = LV_MAX(d->start_max_us, now_us() - began);
         if (how == BROKER_READY)
             return;
+        if (how == BROKER_DIED && d->run.broker.disk_fault != NULL) {
+            check_disk_end(d, true);
+            d->run.broker.disk_fault = NULL;
+            continue;
+        }
         if (how == BROKER_HUNG || spec == NULL) {
             printf("complaint: the broker %s\n",
                    how == BROKER_HUNG ? "does not begin to serve" : "ended at its start");
@@ -190,8 +233,33 @@ static void forget(const struct driver *d, unsigned round)
         perror(from);
 }
 
+/* As `kill`, with a disk that fails somewhere on the way. */
+static void disk_round(struct driver *d, unsigned round)
+{
+    const struct disk_fault *f = &disk_faults[round % LV_ARRAY_LEN(disk_faults)];
+    unsigned nth = 1 + lv_rng_below(&d->rng, f->nth_max);
+    char spec[100];
+
+    (void)snprintf(spec, sizeof(spec), "%s:%u%s", f->what, nth, f->is_sticky ? ":sticky" : "");
+    d->run.broker.disk_fault = spec;
+    atomic_store(&d->run.may_close, true);
+    start(d, 0, NULL);
+    (void)look(d);
+    clients_go(&d->run);
+    if (broker_ended(&d->run.broker, FAILPOINT_MS))
+        check_own_end(d);
+    broker_kill(&d->run.broker);
+    clients_park(&d->run);
+    d->run.broker.disk_fault = NULL;
+    atomic_store(&d->run.may_close, false);
+}
+
 static void one_round(struct driver *d, unsigned round)
 {
+    if (d->options.mode == MODE_DISK) {
+        disk_round(d, round);
+        return;
+    }
     unsigned point = d->failpoint_count > 0 ? round % d->failpoint_count : 0;
     bool by_failpoint = d->options.mode == MODE_FAILPOINTS;
     unsigned ms = lv_rng_below(&d->rng, d->options.max_ms + 1);
@@ -304,6 +372,7 @@ static void report(const struct driver *d)
            "\"delivered\": %lu, \"start_max_ms\": %" PRIu64 ", \"complaints\": %u",
            mode_names[d->options.mode], d->run.seed, d->options.rounds, d->run.published,
            d->run.delivered, d->start_max_us / 1000, d->run.complaints);
+    printf(", \"disk_ends\": %u, \"disk_starts\": %u", d->disk_ends, d->disk_starts);
     for (unsigned i = 0; i < d->failpoint_count; i++)
         printf("%s\"%s\": %u", i == 0 ? ", \"failpoints\": {" : ", ", d->failpoints[i], d->hits[i]);
     printf("%s}\n", d->failpoint_count > 0 ? "}" : "");
@@ -322,6 +391,8 @@ static bool read_arguments(struct driver *d, int argc, char **argv)
             d->run.seed = strtoull(value, NULL, 10);
         else if (strcmp(argv[i], "--rounds") == 0)
             d->options.rounds = (unsigned)strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--disk") == 0)
+            d->run.broker.disk_library = value;
         else if (strcmp(argv[i], "--max-ms") == 0)
             d->options.max_ms = (unsigned)strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--mode") == 0)
@@ -333,7 +404,8 @@ static bool read_arguments(struct driver *d, int argc, char **argv)
             return false;
     }
     return argc % 2 == 1 && d->run.broker.program != NULL && d->run.broker.dir[0] != '\0' &&
-           d->options.mode < MODES;
+           d->options.mode < MODES &&
+           (d->options.mode != MODE_DISK || d->run.broker.disk_library != NULL);
 }
 
 int main(int argc, char **argv)

@@ -15,8 +15,11 @@ uint64_t now_us(void)
 
 void complain(struct run *run, const char *who, const char *what)
 {
+    const char *fault = run->broker.disk_fault;
+
     if (atomic_fetch_add(&run->complaints, 1) < 20)
-        printf("complaint: %s: %s\n", who, what);
+        printf("complaint: %s: %s%s%s\n", who, what, fault != NULL ? ", with " : "",
+               fault != NULL ? fault : "");
 }
 
 void journal_open(struct client *c)

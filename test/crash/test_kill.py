@@ -29,16 +29,24 @@ def tool(name):
 pytestmark = pytest.mark.skipif(not os.path.exists(tool("lv-crash")), reason="no lv-crash built (librabbitmq-dev)")
 
 
+def preload_env():
+    """A sanitizer's library need not be the first one."""
+    return {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+
+
 class Outcome:
     """One instance: what its driver printed, and what the checker found."""
 
     def __init__(self, folder, mode, seed, rounds):
         self.command = [tool("lv-crash"), "--leveretd", leveretd_path(), "--dir", str(folder), "--mode", mode,
-                        "--seed", str(seed), "--rounds", str(rounds)]
-        run = subprocess.run(self.command, capture_output=True, text=True, timeout=120 + 4 * rounds, check=False)
+                        "--seed", str(seed), "--rounds", str(rounds), "--disk", tool("lv-failing-disk.so")]
+        run = subprocess.run(self.command, capture_output=True, text=True, timeout=120 + 4 * rounds, check=False,
+                             env=preload_env())
         self.code = run.returncode
         self.output = run.stdout + run.stderr
         self.figures = last_json(run.stdout)
+        with open(folder / "output.log", encoding="utf-8", errors="replace") as log:
+            self.log = log.read()
         histories = sorted(str(path) for path in folder.glob("history-*.txt"))
         check = subprocess.run([tool("lv-checker"), *histories], capture_output=True, text=True, check=False)
         self.output += check.stdout + check.stderr
