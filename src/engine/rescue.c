@@ -63,6 +63,8 @@ static void drop(struct rescue *r, uint64_t id, uint64_t seq, uint64_t count)
         return;
     while (to < r->count && lv_entry_seq(&r->list[to]) - seq < count)
         to++;
+    if (to == from)
+        return;
     memmove(r->list + from, r->list + to, (r->count - to) * sizeof(*r->list));
     r->count -= to - from;
 }

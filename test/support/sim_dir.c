@@ -1023,7 +1023,8 @@ static void cut_sectors(struct image *im, const struct inode *n, struct lv_rng *
                 add_sectors(&sectors, LV_MAX(next, (uint64_t)p * PAGE), (uint64_t)(p + 1) * PAGE);
         size = next;
     }
-    qsort(sectors.items, sectors.count, sizeof(uint64_t), by_seq);
+    if (sectors.count != 0)
+        qsort(sectors.items, sectors.count, sizeof(uint64_t), by_seq);
     for (size_t i = 0; i < sectors.count; i++) {
         uint64_t sector = sectors.items[i];
         if (i == 0 || sector != sectors.items[i - 1])
