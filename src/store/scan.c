@@ -386,7 +386,7 @@ static enum lv_err find_begin(struct walk *k)
 
 /* ---- the end ---- */
 
-/* Zeros over [from, to): what was never synced is nobody's. */
+/* Zeros over [from, to): what was never synced is nobody's. They last when settle() has synced the files. */
 static enum lv_err cut(struct walk *k, lv_lsn from, lv_lsn to)
 {
     static const uint8_t zeros[65536];
@@ -405,8 +405,6 @@ static enum lv_err cut(struct walk *k, lv_lsn from, lv_lsn to)
             err = lv_file_write(f, from & k->wal->file_mask, &part, 1);
             from += part.len;
         }
-        if (err == LV_OK)
-            err = lv_file_sync(f);
         if (f != NULL)
             lv_file_close(f);
         if (err != LV_OK)
@@ -438,7 +436,7 @@ static enum lv_err settle(struct walk *k, lv_lsn end, bool is_clean)
     enum lv_err err = LV_OK;
 
     atomic_store(&wal->first, k->files.count != 0 ? LV_MIN(k->files.numbers[0], number) : number);
-    /* A cut may have left files short; and what was read may never have been synced. */
+    /* A cut may have left files short; and what was read, cut off or made ahead may never have been synced. */
     for (uint64_t n = number; n <= newest && k->files.count != 0 && err == LV_OK; n++) {
         struct lv_file *f;
         err = lv_wal_open_file(wal, n, LV_FILE_WRITE, &f);
@@ -453,7 +451,7 @@ static enum lv_err settle(struct walk *k, lv_lsn end, bool is_clean)
             bool is_short = err == LV_OK && bytes < wal->config.file_bytes;
             if (is_short)
                 err = lv_file_reserve(f, wal->config.file_bytes);
-            if (err == LV_OK && (is_short || (n == number && !is_clean)))
+            if (err == LV_OK && (is_short || !is_clean))
                 err = lv_file_sync(f);
             lv_file_close(f);
         }

@@ -757,6 +757,14 @@ void sim_dir_stop(struct sim_dir *sim)
     pthread_mutex_unlock(&sim->mutex);
 }
 
+void sim_dir_resume(struct sim_dir *sim)
+{
+    pthread_mutex_lock(&sim->mutex);
+    sim->is_stopped = false;
+    sim->stop_nth = 0;
+    pthread_mutex_unlock(&sim->mutex);
+}
+
 bool sim_dir_is_stopped(struct sim_dir *sim)
 {
     pthread_mutex_lock(&sim->mutex);

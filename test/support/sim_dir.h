@@ -78,6 +78,8 @@ enum sim_point {
 void sim_dir_stop_at(struct sim_dir *sim, enum sim_point point, uint64_t nth);
 void sim_dir_stop(struct sim_dir *sim);
 bool sim_dir_is_stopped(struct sim_dir *sim);
+/* Works again, as after a kill: what was not synced still is not. */
+void sim_dir_resume(struct sim_dir *sim);
 
 /* ---- looking on: one run of a script can be cut at every point ---- */
 /* Called before (`is_done` false, not counted yet) and after each operation, on its thread, without the mutex: it may
