@@ -240,7 +240,85 @@ def test_lists(leveret):
     assert leveret.good("-s", "list_vhosts") == "/\n"
 
 
-@pytest.mark.parametrize("style, line", [("modern", "│ name"), ("ascii", "| name"), ("psql", " name"),
+VERSION_2 = """
+vhosts declare --name v2 --description text --default-queue-type quorum
+--vhost v2 permissions declare --user guest --configure .* --write .* --read .*
+--vhost v2 queues declare --name q --type classic --durable true --auto-delete false
+--vhost v2 exchanges declare --name x --type topic --durable true
+--vhost v2 bindings declare --source x --destination-type queue --destination q --routing-key a.b
+--vhost v2 bindings delete --source x --destination-type queue --destination q --routing-key a.b
+--vhost v2 exchanges bind --source x --destination-type queue --destination q --routing-key #
+--vhost v2 exchanges unbind --source x --destination-type queue --destination q --routing-key #
+--vhost v2 queues show --name q
+--vhost v2 queues list
+--vhost v2 queues list --columns name,type
+--vhost v2 queues purge --name q
+--vhost v2 publish message --routing-key q --payload hello
+--vhost v2 get messages --queue q --count 2 --ack-mode ack_requeue_false
+--vhost v2 queues delete --name q
+--vhost v2 queues delete --name q --idempotently
+--vhost v2 exchanges delete --name x
+users declare --name u --password secret --tags monitoring,management
+--vhost v2 permissions declare --user u --configure .* --write .* --read .*
+--vhost v2 permissions delete --user u
+--vhost v2 policies declare --name p --pattern ^x --definition {"max-length":5} --priority 1 --apply-to queues
+policies list
+--vhost v2 policies delete --name p
+--vhost v2 vhost_limits declare --name max-queues --value 5
+vhost_limits list
+--vhost v2 vhost_limits delete --name max-queues
+user_limits declare --user u --name max-channels --value 5
+user_limits list
+user_limits delete --user u --name max-channels
+global_parameters set --name g --value {"a":1}
+global_parameters list
+global_parameters clear --name g
+parameters list_all
+feature_flags list
+deprecated_features list_used
+users list
+permissions list
+connections list
+channels list
+consumers list
+nodes list
+bindings list
+show overview
+show churn
+health_check local_alarms
+health_check cluster_wide_alarms
+--non-interactive --quiet vhosts list
+rebalance queues
+passwords salt_and_hash --password secret
+vhosts delete --name v2
+vhosts delete --name v2 --idempotently
+users delete --name u
+""".strip().splitlines()
+
+
+def test_the_second_grammar(leveret):
+    """What the pages of rabbitmqadmin's second version tell people to write."""
+    for line in VERSION_2:
+        leveret.good(*line.split(" "), name="rabbitmqadmin")
+    assert leveret("vhosts", "delete", "--name", "v2", name="rabbitmqadmin").code == 69
+
+
+def test_many_queues_at_once(leveret):
+    for i in range(12):
+        leveret.good("declare", "queue", f"name=many.{i}")
+    leveret.good("declare", "queue", "name=one")
+    assert leveret("queues", "delete_multiple", "--name-pattern", "^many").code == 64
+    listed = leveret.good("queues", "delete_multiple", "--name-pattern", "^many", "--dry-run", "--format", "tsv")
+    assert len(listed.splitlines()) == 13
+    table = leveret.good("queues", "list", "--columns", "name,queue_type,durable")
+    assert table.startswith("╭") and "│ one     │ classic    │ true    │" in table
+    assert leveret.good("queues", "purge_multiple", "--name-pattern", "^many", "--approve") == ""
+    assert leveret.good("queues", "delete_multiple", "--name-pattern", "^many", "--approve") == ""
+    assert leveret.good("-s", "list_queues", "name") == "one\n"
+    leveret.good("delete", "queue", "name=one")
+
+
+@pytest.mark.parametrize("style, line", [("modern", "├"), ("ascii", "| name"), ("psql", " name"),
                                          ("markdown", "| name"), ("borderless", " name"), ("dots", ": name"),
                                          ("sharp", "│ name")])
 def test_table_styles(leveret, style, line):
@@ -312,4 +390,4 @@ def test_watch(leveret):
     out, code = on_terminal(leveret, ["list_vhosts", "--help"], [])
     assert code == 0
     out, code = on_terminal(leveret, ["list_exchanges", "--watch=1"], [(2.5, signal.SIGTERM)])
-    assert out.count("\x1b[H\x1b[2J") >= 2
+    assert out.count("\x1b[H") >= 2

@@ -8,7 +8,7 @@
 
 int lv_admin_done(struct lv_cli *c, const char *text)
 {
-    if (!lv_cli_has(c, "quiet") && !lv_cli_has(c, "non_interactive"))
+    if (!lv_cli_has(c, "quiet") && !lv_cli_has(c, "non_interactive") && !c->is_second)
         fprintf(c->out, "%s\n", text);
     return EX_OK;
 }
@@ -20,6 +20,22 @@ static void set_default(struct lv_cli *c, const char *name, const char *value)
 }
 
 /* ---- lists ---- */
+
+/* Names parted by blanks or commas, as a query that asks for no more than those. */
+static void put_columns(FILE *out, const char *columns)
+{
+    const char *before = "?columns=";
+
+    for (columns += strspn(columns, ", "); *columns != '\0'; columns += strspn(columns, ", ")) {
+        char name[256];
+        size_t len = strcspn(columns, ", ");
+        snprintf(name, sizeof(name), "%.*s", (int)len, columns);
+        const char *alias = lv_admin_column_alias(name);
+        fprintf(out, "%s%s%s%s", before, name, alias != NULL ? "," : "", alias != NULL ? alias : "");
+        before = ",";
+        columns += len;
+    }
+}
 
 /* The path of a list: that of one virtual host only when one is named. */
 static char *list_path(struct lv_cli *c, const char *columns)
@@ -35,9 +51,7 @@ static char *list_path(struct lv_cli *c, const char *columns)
         len = (size_t)(vhost - path);
     fprintf(out, "%.*s", (int)len, path);
     if (columns != NULL && columns[0] != '\0' && strchr(path, '|') == NULL) {
-        fputs("?columns=", out);
-        for (; *columns != '\0'; columns++)
-            fputc(*columns == ' ' ? ',' : *columns, out);
+        put_columns(out, columns);
         between = '&';
     }
     if (lv_cli_has(c, "sort")) {

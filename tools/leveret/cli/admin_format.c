@@ -98,17 +98,46 @@ static void choose_columns(struct grid *g, const json_t *rows, const char *colum
     order(g);
 }
 
+/* What the second version calls some columns; NULL: nothing else. */
+const char *lv_admin_column_alias(const char *name)
+{
+    static const char *const also[][2] = { { "queue_type", "type" },
+                                           { "exchange_type", "type" },
+                                           { "message_count", "messages" },
+                                           { "apply_to", "apply-to" } };
+
+    for (size_t i = 0; i < sizeof(also) / sizeof(also[0]); i++)
+        if (strcmp(also[i][0], name) == 0)
+            return also[i][1];
+    return NULL;
+}
+
+static const json_t *value_of(const json_t *row, const char *name)
+{
+    const json_t *value = lv_cli_value_at(row, name, strlen(name));
+    const char *alias = value == NULL ? lv_admin_column_alias(name) : NULL;
+
+    return alias != NULL ? lv_cli_value_at(row, alias, strlen(alias)) : value;
+}
+
+/* The first version writes as Python does, the second does not. */
+static char *text_of(const struct lv_cli *c, const json_t *value)
+{
+    if (c->is_second && (json_is_boolean(value) || json_is_null(value)))
+        return lv_cli_value_text(value, LV_CLI_PLAIN);
+    return lv_cli_value_python(value);
+}
+
 /* A value that is not there is empty in tables, and None where its name stands beside it. */
-static void fill(struct grid *g, const json_t *rows, bool has_none)
+static void fill(const struct lv_cli *c, struct grid *g, const json_t *rows, bool has_none)
 {
     g->rows = json_array_size(rows);
     g->cells = lv_need(calloc(g->rows * g->columns + 1, sizeof(*g->cells)));
     for (size_t i = 0; i < g->rows; i++) {
         for (size_t j = 0; j < g->columns; j++) {
-            const json_t *value =
-                lv_cli_value_at(json_array_get(rows, i), g->names[j], strlen(g->names[j]));
+            const json_t *value = value_of(json_array_get(rows, i), g->names[j]);
             bool is_blank = json_is_null(value) && !has_none;
-            g->cells[i * g->columns + j] = lv_cli_value_python(is_blank ? NULL : value);
+            g->cells[i * g->columns + j] = text_of(c, is_blank ? NULL : value);
         }
     }
 }
@@ -133,56 +162,25 @@ static const struct style {
     const char *name;
     struct rule top, below_header, between, bottom;
     const char *left, *middle, *right;
+    size_t indent;    /* blanks before a cell */
     bool is_centered; /* headers */
 } styles[] = {
-    { "v1",
-      { "+", "-", "+", "+" },
-      { "+", "-", "+", "+" },
-      { 0 },
-      { "+", "-", "+", "+" },
-      "|",
-      "|",
-      "|",
-      true },
-    { "modern",
-      { "┌", "─", "┬", "┐" },
-      { "├", "─", "┼", "┤" },
-      { "├", "─", "┼", "┤" },
-      { "└", "─", "┴", "┘" },
-      "│",
-      "│",
-      "│",
-      false },
-    { "sharp",
-      { "┌", "─", "┬", "┐" },
-      { "├", "─", "┼", "┤" },
-      { 0 },
-      { "└", "─", "┴", "┘" },
-      "│",
-      "│",
-      "│",
-      false },
-    { "ascii",
-      { "+", "-", "+", "+" },
-      { "+", "-", "+", "+" },
-      { "+", "-", "+", "+" },
-      { "+", "-", "+", "+" },
-      "|",
-      "|",
-      "|",
-      false },
-    { "dots",
-      { ".", ".", ".", "." },
-      { ":", ".", ":", ":" },
-      { ":", ".", ":", ":" },
-      { ":", ".", ":", ":" },
-      ":",
-      ":",
-      ":",
-      false },
-    { "psql", { 0 }, { "", "-", "+", "" }, { 0 }, { 0 }, "", "|", "", false },
-    { "markdown", { 0 }, { "|", "-", "|", "|" }, { 0 }, { 0 }, "|", "|", "|", false },
-    { "borderless", { 0 }, { 0 }, { 0 }, { 0 }, "", "", "", false },
+    /* clang-format off */
+    { "v1", { "+", "-", "+", "+" }, { "+", "-", "+", "+" }, { 0 }, { "+", "-", "+", "+" },
+      "|", "|", "|", 1, true },
+    { "modern", { "╭", "─", "┬", "╮" }, { "├", "─", "┼", "┤" }, { 0 }, { "╰", "─", "┴", "╯" },
+      "│", "│", "│", 1, false },
+    { "sharp", { "┌", "─", "┬", "┐" }, { "├", "─", "┼", "┤" }, { 0 }, { "└", "─", "┴", "┘" },
+      "│", "│", "│", 1, false },
+    { "ascii", { "+", "-", "+", "+" }, { "+", "-", "+", "+" }, { "+", "-", "+", "+" }, { "+", "-", "+", "+" },
+      "|", "|", "|", 1, false },
+    { "dots", { ".", ".", ".", "." }, { ":", ".", ":", ":" }, { ":", ".", ":", ":" }, { ":", ".", ":", ":" },
+      ":", ":", ":", 1, false },
+    { "psql", { 0 }, { "", "-", "+", "" }, { 0 }, { 0 }, "", "|", "", 1, false },
+    { "markdown", { 0 }, { "|", "-", "|", "|" }, { 0 }, { 0 }, "|", "|", "|", 1, false },
+    { "borderless", { 0 }, { 0 }, { 0 }, { 0 }, "", " ", "", 1, false },
+    { "bare", { 0 }, { 0 }, { 0 }, { 0 }, "", " ", "", 0, false }, /* for scripts */
+    /* clang-format on */
 };
 
 static const struct style *find_style(const char *name)
@@ -214,10 +212,11 @@ static void draw_rule(FILE *out, const struct rule *rule, const size_t *widths, 
     fprintf(out, "%s\n", rule->right);
 }
 
-static void draw_cell(FILE *out, const char *text, size_t width, bool is_centered)
+static void draw_cell(FILE *out, const struct style *s, const char *text, size_t width,
+                      bool is_centered)
 {
-    size_t len = width_of(text), pad = width + 2 - len;
-    size_t left = is_centered ? pad / 2 : 1;
+    size_t len = width_of(text), pad = width + s->indent + 1 - len;
+    size_t left = is_centered ? pad / 2 : s->indent;
 
     fprintf(out, "%*s%s%*s", (int)left, "", text, (int)(pad - left), "");
 }
@@ -227,7 +226,7 @@ static void draw_row(FILE *out, const struct style *s, char *const *cells, const
 {
     for (size_t j = 0; j < columns; j++) {
         fputs(j == 0 ? s->left : s->middle, out);
-        draw_cell(out, cells[j], widths[j], is_centered);
+        draw_cell(out, s, cells[j], widths[j], is_centered);
     }
     fprintf(out, "%s\n", s->right);
 }
@@ -316,13 +315,12 @@ static int print_grid(struct lv_cli *c, struct grid *g, const char *format)
 {
     const char *style_name = lv_cli_var(c, "table_style");
     bool is_script = lv_cli_has(c, "non_interactive");
-    const struct style *style = find_style(style_name != NULL ? style_name
-                                           : is_script        ? "borderless"
-                                                              : "v1");
+    const char *usual = is_script ? "bare" : c->is_second ? "modern" : "v1";
+    const struct style *style = find_style(style_name != NULL ? style_name : usual);
 
     if (style == NULL)
         return lv_cli_fail(c, EX_USAGE, "no table style '%s'", style_name);
-    if (g->rows == 0 && !is_script)
+    if (g->rows == 0 && !is_script && !c->is_second)
         fputs("No items\n", c->out);
     else if (strcmp(format, "long") == 0)
         print_long(c->out, g);
@@ -354,7 +352,7 @@ int lv_admin_print(struct lv_cli *c, const json_t *rows, const char *columns)
         return EX_OK;
     }
     choose_columns(&g, rows, columns, depth);
-    fill(&g, rows, strcmp(format, "long") == 0 || strcmp(format, "kvp") == 0);
+    fill(c, &g, rows, strcmp(format, "long") == 0 || strcmp(format, "kvp") == 0);
     int code = print_grid(c, &g, format);
     empty(&g);
     return code;

@@ -163,6 +163,22 @@ int lv_cli_run(struct lv_cli *c)
 
 /* ---- again and again ---- */
 
+/* Over the one before, line by line, and what was below it goes: no blank screen in between. */
+static void put_frame(FILE *screen, const char *frame, bool is_terminal)
+{
+    if (!is_terminal) {
+        fprintf(screen, "%s\n", frame);
+        return;
+    }
+    fputs("\033[H", screen);
+    for (; *frame != '\0'; frame++) {
+        if (*frame == '\n')
+            fputs("\033[K", screen);
+        fputc(*frame, screen);
+    }
+    fputs("\033[J", screen);
+}
+
 static int run_watched(struct lv_cli *c)
 {
     long every = WATCH_DEFAULT_S;
@@ -179,8 +195,7 @@ static int run_watched(struct lv_cli *c)
         code = lv_cli_run(c);
         fclose(c->out);
         c->out = screen;
-        /* Home, the frame, and what was below it goes: no blank screen in between. */
-        fprintf(screen, isatty(STDOUT_FILENO) != 0 ? "\033[H\033[2J%s" : "%s\n", frame);
+        put_frame(screen, frame, isatty(STDOUT_FILENO) != 0);
         fflush(screen);
         free(frame);
         if (code == EX_OK)

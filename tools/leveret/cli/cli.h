@@ -39,6 +39,7 @@ struct lv_cli {
     size_t rest_count;
     enum lv_cli_format format;
     bool is_quiet, is_silent, has_headers;
+    bool is_second; /* in the grammar of rabbitmqadmin's second version */
     FILE *out;
     struct lv_api *api; /* NULL: nobody asked yet */
     json_t *overview;   /* the broker's, once asked for */

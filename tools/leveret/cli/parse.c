@@ -301,11 +301,12 @@ static const struct lv_cli_command *find_command(struct lv_cli *c, int argc, cha
         return command;
     if (c->program != LV_CLI_ADMIN && c->program != LV_CLI_LEVERET)
         return NULL;
-    if (found == 2 && (command = lv_cli_admin_find(argv[places[0]], argv[places[1]])) != NULL)
+    if (found == 2 && (command = lv_cli_admin_find(argv[places[0]], argv[places[1]])) != NULL) {
         *used = 2;
-    else
-        command = lv_cli_admin_find(argv[places[0]], NULL);
-    return command;
+        c->is_second = !is_verb(argv[places[0]]) || command->kind == LV_CLI_ADMIN_RUN;
+        return command;
+    }
+    return lv_cli_admin_find(argv[places[0]], NULL);
 }
 
 bool lv_cli_knows(const char *word)

@@ -108,13 +108,19 @@ static bool is_case(struct lv_cli *c, const char *word, size_t len, long status,
     return true;
 }
 
-/* rabbitmqadmin tells where it was refused, not why. */
-static bool tell_admin(struct lv_cli *c, const char *path, long status)
+/* rabbitmqadmin tells where it was refused; why, when there is more to say than that the login was wrong. */
+static bool tell_admin(struct lv_cli *c, const char *path, long status, const char *reason)
 {
+    bool is_login = reason == NULL || strcmp(reason, "Login failed") == 0 ||
+                    strcmp(reason, "Not_Authorized") == 0;
+
     if (!lv_cli_command_is_admin(c->command) || (status != 404 && status != 401))
         return false;
-    lv_cli_fail(c, status == 401 ? EX_NOPERM : EX_UNAVAILABLE, "%s: /api%s",
-                status == 401 ? "Access refused" : "Not found", path);
+    if (status == 404)
+        lv_cli_fail(c, EX_UNAVAILABLE, "Not found: /api%s", path);
+    else
+        lv_cli_fail(c, EX_NOPERM, "Access refused: /api%s%s%s%s", path, is_login ? "" : " (",
+                    is_login ? "" : reason, is_login ? "" : ")");
     return true;
 }
 
@@ -129,8 +135,10 @@ static void tell(struct lv_cli *c, const char *path, const char *errors,
         is_told = is_case(c, errors, len, answer->status, root);
         errors += len + (errors[len] == '|');
     }
+    const char *why = json_string_value(json_object_get(root, "reason"));
+    is_told = is_told || tell_admin(c, path, answer->status, why);
     json_decref(root);
-    if (is_told || tell_admin(c, path, answer->status))
+    if (is_told)
         return;
     char *reason = lv_api_reason(answer);
     lv_cli_fail(c, answer->status == 401 ? EX_NOPERM : EX_UNAVAILABLE, "%s", reason);

@@ -38,6 +38,9 @@ int lv_run_enable_feature_flag(struct lv_cli *c);
 /* ---- messages.c ---- */
 int lv_run_publish(struct lv_cli *c);
 int lv_run_get(struct lv_cli *c);
+/* ---- bulk.c ---- */
+int lv_run_delete_multiple(struct lv_cli *c);
+int lv_run_purge_multiple(struct lv_cli *c);
 /* ---- definitions.c ---- */
 int lv_run_export_definitions(struct lv_cli *c);
 int lv_run_import_definitions(struct lv_cli *c);

@@ -170,7 +170,8 @@ static const char *const verbs[][2] = {
     { "list_in", "list" },
     { "bind", "declare" },
     { "unbind", "delete" },
-    { "publish_message", "publish" },
+    { "export_from_vhost", "export" },
+    { "import_into_vhost", "import" },
 };
 
 static const char *verb_of(const char *word, const char *object, const char **object_out)
