@@ -5,8 +5,10 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -115,6 +117,25 @@ def test_completion_of_names(leveret):
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(alone, shell):
     assert "__complete" in alone.good("completion", shell)
+
+
+SHELLS = {
+    "bash": "source <(leveret completion bash); COMP_WORDS=(rabbitmqctl list_user_l); COMP_CWORD=1; _leveret; "
+            "printf '%s\\n' \"${COMPREPLY[@]}\"",
+    "zsh": "autoload -Uz compinit; compinit -u -D; source <(leveret completion zsh); _describe() { print -l -- \"${(@P)4}\" }; "
+           "words=(rabbitmqctl list_user_l); CURRENT=2; _leveret",
+    "fish": "leveret completion fish | source; complete -C 'rabbitmqctl list_user_l'",
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_shells_complete(alone, tmp_path, shell):
+    if not shutil.which(shell):
+        pytest.skip(f"no {shell}")
+    os.symlink(program_path(), tmp_path / "leveret")
+    done = subprocess.run([shell, "-c", SHELLS[shell]], cwd=tmp_path, capture_output=True, text=True, check=False,
+                          env={**alone.env, "PATH": f"{tmp_path}:{alone.env['PATH']}"})
+    assert done.stdout.startswith("list_user_limits"), done
 
 
 # ---- where the broker is ----

@@ -21,8 +21,8 @@
 struct broker {
     const char *program;
     char dir[512];
-    pid_t pid;  /* 0: none */
-    int status; /* of the last one that ended by itself, as waitpid gives it */
+    pid_t pid;                /* 0: none */
+    int status;               /* of the last one that ended by itself, as waitpid gives it */
     const char *disk_library; /* lv-failing-disk.so, or NULL */
     const char *disk_fault;   /* LV_DISK_FAIL of the next start, or NULL */
     int port;

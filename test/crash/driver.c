@@ -25,20 +25,21 @@
 enum mode { MODE_KILL, MODE_STOP, MODE_STEADY, MODE_FORGET, MODE_FAILPOINTS, MODE_DISK, MODES };
 enum { FAILPOINTS_MAX = 64, FAILPOINT_MS = 1500 };
 
-static const char *const mode_names[MODES] = { "kill", "stop", "steady", "forget", "failpoints", "disk" };
+static const char *const mode_names[MODES] = { "kill",   "stop",       "steady",
+                                               "forget", "failpoints", "disk" };
 /* CALL:ERROR of failing_disk.c, whether the broker may go on, and whether it lasts. */
 static const struct disk_fault {
     const char *what;
     unsigned nth_max;
     bool may_go_on, is_sticky;
 } disk_faults[] = {
-    { "write:EIO", 300, false, false },      { "write:ENOSPC", 300, false, true },
-    { "sync:EIO", 300, false, false },       { "sync:EIO", 300, false, true },
-    { "dirsync:EIO", 40, false, false },     { "rename:EIO", 6, false, false },
-    { "open:EACCES", 80, true, false },      { "open:EMFILE", 80, true, false },
-    { "reserve:EIO", 30, false, false },     { "reserve:ENOSPC", 30, true, false },
-    { "reserve:ENOSPC", 30, true, true },    { "read:EIO", 300, true, false },
-    { "write:EINTR", 3, true, false },       { "read:EINTR", 3, true, false },
+    { "write:EIO", 300, false, false },   { "write:ENOSPC", 300, false, true },
+    { "sync:EIO", 300, false, false },    { "sync:EIO", 300, false, true },
+    { "dirsync:EIO", 40, false, false },  { "rename:EIO", 6, false, false },
+    { "open:EACCES", 80, true, false },   { "open:EMFILE", 80, true, false },
+    { "reserve:EIO", 30, false, false },  { "reserve:ENOSPC", 30, true, false },
+    { "reserve:ENOSPC", 30, true, true }, { "read:EIO", 300, true, false },
+    { "write:EINTR", 3, true, false },    { "read:EINTR", 3, true, false },
 };
 enum { EXIT_DISK_FAILED = 74, EXIT_NO_ROOM = 73, EXIT_SHORT = 71 };
 

@@ -109,9 +109,9 @@ static void note_written(int fd, off_t from, off_t to)
     struct range *r = &disk.unsynced[(unsigned)fd % FILES_MAX];
 
     pthread_mutex_lock(&disk.mutex);
-    *r = r->from == r->to ? (struct range){ from, to }
-                          : (struct range){ from < r->from ? from : r->from,
-                                            to > r->to ? to : r->to };
+    *r = r->from == r->to
+             ? (struct range){ from, to }
+             : (struct range){ from < r->from ? from : r->from, to > r->to ? to : r->to };
     pthread_mutex_unlock(&disk.mutex);
 }
 
@@ -209,6 +209,7 @@ int renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
     bool is_dir;
 
-    return is_ours(from_dir, &is_dir) && fails("rename") ? -1
-                                                         : REAL(renameat)(from_dir, from, to_dir, to);
+    return is_ours(from_dir, &is_dir) && fails("rename")
+               ? -1
+               : REAL(renameat)(from_dir, from, to_dir, to);
 }

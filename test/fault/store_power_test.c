@@ -138,7 +138,8 @@ LV_TEST(a_stop_in_order_is_forgotten_for_good)
 {
     for (uint64_t k = 1; k <= 4; k++) {
         struct world *w =
-            world_new(k, &(struct world_config){ .queues = 3, .body_max = 400, .has_deletes = true });
+            world_new(k,
+                      &(struct world_config){ .queues = 3, .body_max = 400, .has_deletes = true });
 
         world_run(w, 100);
         world_restart(w, WORLD_STOP);

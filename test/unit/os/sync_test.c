@@ -61,7 +61,8 @@ LV_TEST(what_is_to_last_is_synced)
     struct lv_dir *d;
     struct lv_file *f;
 
-    (void)snprintf(folder, sizeof(folder), "%s/leveret-sync-XXXXXX", temp != NULL ? temp : "/var/tmp");
+    (void)snprintf(folder, sizeof(folder), "%s/leveret-sync-XXXXXX",
+                   temp != NULL ? temp : "/var/tmp");
     CHECK(mkdtemp(folder) != NULL);
     syncs = 0;
     CHECK_EQ(lv_dir_open(folder, true, &d), LV_OK);
