@@ -65,6 +65,10 @@ faults: build ## the n-th call of the disk and the n-th allocation fails, for ev
 	@cmake --build build/$(PRESET) -j $(JOBS) --target fault_store_fault
 	@LV_FAULTS=all build/$(PRESET)/test/fault_store_fault
 
+mutants: ## a test of the store's tests: each sync and each check of a checksum left out once, a test must fail (an hour)
+	@$(setup) build test
+	@test/mutants/mutants.py
+
 cover: ## lines reached by the tests: build/coverage/report/index.html
 	@$(setup) build test cover
 	@$(tally) cover
@@ -82,4 +86,4 @@ clean: ## remove everything that was built or downloaded
 help: ## this list
 	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
-.PHONY: build run check interop lint fmt gen asan tsan fuzz crash powercut corrupt faults cover bench install clean help
+.PHONY: build run check interop lint fmt gen asan tsan fuzz crash powercut corrupt faults mutants cover bench install clean help

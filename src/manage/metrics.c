@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "manage/node.h"
 #include "manage/router.h"
 
 #define TEXT_TYPE "text/plain; version=0.0.4; charset=utf-8"
