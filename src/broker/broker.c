@@ -1,11 +1,33 @@
 #include "broker/broker.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "broker/definitions_priv.h"
+#include "config/config.h"
 
 /* ---- life ---- */
+
+static void name_node(struct lv_broker *b)
+{
+    char host[128];
+
+    if (b->settings->node_name[0] != '\0') {
+        (void)snprintf(b->node, sizeof(b->node), "%.255s", b->settings->node_name);
+        return;
+    }
+    if (gethostname(host, sizeof(host)) != 0)
+        (void)snprintf(host, sizeof(host), "localhost");
+    host[sizeof(host) - 1] = '\0';
+    host[strcspn(host, ".")] = '\0';
+    (void)snprintf(b->node, sizeof(b->node), "rabbit@%s", host);
+}
+
+const char *lv_broker_node_name(const struct lv_broker *b)
+{
+    return b->node;
+}
 
 enum lv_err lv_broker_new(const struct lv_settings *settings, struct lv_broker **out)
 {
@@ -15,6 +37,7 @@ enum lv_err lv_broker_new(const struct lv_settings *settings, struct lv_broker *
     if (b == NULL)
         return LV_ENOMEM;
     b->settings = settings;
+    name_node(b);
     lv_ptrmap_init(&b->vhosts, &lv_loop_reclaim);
     lv_list_init(&b->ending);
     enum lv_err err = lv_access_new(&lv_loop_reclaim, &b->access);

@@ -31,6 +31,8 @@ void lv_broker_place(struct lv_broker *b, int fd, lv_accept_fn *accept);
 void lv_broker_stop(struct lv_broker *b, uint64_t grace_ms);
 
 const struct lv_settings *lv_broker_settings(const struct lv_broker *b);
+/* Name of this node: node_name, or rabbit@HOST as RabbitMQ names nodes. */
+const char *lv_broker_node_name(const struct lv_broker *b);
 /* Sessions of all loops; momentary. */
 uint64_t lv_broker_sessions(const struct lv_broker *b);
 

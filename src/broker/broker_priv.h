@@ -121,6 +121,7 @@ struct lv_shard {
 
 struct lv_broker {
     const struct lv_settings *settings;
+    char node[256]; /* its name */
     struct lv_loops *loops;
     struct lv_shard *shards; /* one per loop */
     struct lv_ptrmap vhosts;

@@ -128,6 +128,8 @@ void lv_call_finish(struct lv_shard *shard, struct lv_call *call)
     lv_call_drop(call);
     if (s == NULL || !was_away || s->call != NULL)
         return;
+    if (s->is_dropping) /* it was not away after all: whoever made the call goes on */
+        return;
     if (s->is_dying)
         lv_session_end(s);
     else

@@ -337,8 +337,7 @@ static void take_cluster_name(struct lv_snapshot *s, const struct lv_broker *b)
     if (p != NULL)
         lv_text_bytes(&s->cluster_name, p->value.ptr, p->value.len);
     else
-        lv_text_json_string(&s->cluster_name,
-                            lv_bytes_str(name[0] != '\0' ? name : b->settings->node_name));
+        lv_text_json_string(&s->cluster_name, lv_bytes_str(name[0] != '\0' ? name : b->node));
 }
 
 static void take_head(struct lv_snapshot *s, const struct lv_broker *b)

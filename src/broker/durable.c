@@ -84,10 +84,13 @@ static void take_sheds(struct lv_shard *shard)
 
     for (; l != NULL; l = next) {
         next = (struct lv_load *)l->job.next;
-        if (l->kind == LV_LOAD_SHED)
+        if (l->kind == LV_LOAD_SHED) {
+            /* The reader has not waited for what was not written yet; now all is. */
+            lv_load_run(l, shard->broker->wal_reader);
             lv_load_return(l, NULL, 0);
-        else
+        } else {
             lv_load_free(l);
+        }
     }
 }
 

@@ -122,8 +122,10 @@ static void drop_exclusive(struct lv_session *s, struct lv_bytes queue,
 bool lv_session_drop_exclusive(struct lv_session *s,
                                void (*done)(struct lv_session *, struct lv_call *))
 {
+    s->is_dropping = true;
     while (s->call == NULL && s->exclusive_count > 0)
         drop_exclusive(s, s->exclusive[--s->exclusive_count], done);
+    s->is_dropping = false;
     return s->call == NULL;
 }
 
@@ -132,14 +134,11 @@ void lv_session_end(struct lv_session *s)
     struct lv_shard *shard = s->shard;
 
     s->is_dying = true;
-    if (s->call != NULL || s->is_ending)
-        return; /* lv_call_finish comes back here; also from within what follows, when a call is done at once */
-    s->is_ending = true;
+    if (s->call != NULL)
+        return; /* lv_call_finish comes back here */
     lv_login_abandon(s);
     s->ops->leave(s);
-    bool has_dropped = lv_session_drop_exclusive(s, NULL);
-    s->is_ending = false;
-    if (!has_dropped)
+    if (!lv_session_drop_exclusive(s, NULL))
         return;
     lv_list_remove(&s->mover.link);
     lv_list_remove(&s->awaiting);

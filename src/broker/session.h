@@ -94,7 +94,7 @@ struct lv_session {
     uint32_t away_streak;     /* publishes in a row that went to one other loop */
     uint8_t away_loop, move_to;
     bool is_moving, is_dying;
-    bool is_ending;   /* lv_session_end is at work */
+    bool is_dropping; /* its exclusive queues are being deleted, one call after the other */
     bool is_detached; /* it has no socket: nothing of `conn` is there, and it is nobody's client */
     bool is_recheck_due; /* permissions changed while a call was away */
     bool is_blocked;     /* publishes while there is an alarm: not read */

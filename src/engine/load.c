@@ -155,6 +155,12 @@ static uint32_t run_of(const struct lv_load *load, uint32_t i, size_t *bytes)
     return n;
 }
 
+/* The account of what is alive counts a message by the size in its place, and later by its own. */
+static bool is_of_place(const struct lv_rec_message *r, uint64_t place)
+{
+    return lv_place_class(lv_rec_message_place(r, 0)) == lv_place_class(place);
+}
+
 /* Messages [from, from + n). After an error load->count says how many there are an answer for. */
 static enum lv_err read_run(struct lv_load *load, struct lv_wal_reader *reader,
                             struct lv_msg_block *block, uint32_t from, uint32_t n, uint8_t *buf,
@@ -179,7 +185,8 @@ static enum lv_err read_run(struct lv_load *load, struct lv_wal_reader *reader,
         if (skip >= got ||
             !lv_wal_parse(load->journal->wal, lsn, lv_bytes(buf + skip, got - skip), &type,
                           &payload, &size) ||
-            type != LV_REC_MESSAGE || !lv_rec_message_parse(payload, &r))
+            type != LV_REC_MESSAGE || !lv_rec_message_parse(payload, &r) ||
+            !is_of_place(&r, load->places[i]))
             continue;
         if (r.parts.len != 0) {
             err = read_parts(load, reader, &r, lsn, &load->msgs[i]);
@@ -286,6 +293,9 @@ static enum lv_err add_page(struct lv_load *load, struct lv_wal_reader *reader, 
 /* All pages of a queue that is gone, one behind the other in `entries`. What is in a damaged one keeps its file. */
 static enum lv_err load_shed(struct lv_load *load, struct lv_wal_reader *reader)
 {
+    lv_mem_free(load->entries, LV_TAG_STORE); /* of a run before */
+    load->entries = NULL;
+    load->entry_count = 0;
     for (load->done = 0; load->done < load->count; load->done++) {
         enum lv_err err = add_page(load, reader, load->places[load->done]);
         if (is_temporary(err))

@@ -32,7 +32,8 @@ enum lv_err lv_page_parse(struct lv_bytes payload, uint64_t *id, struct lv_entry
     for (uint32_t i = 0; i < *count; i++) {
         e[i].place = lv_rd_u64(&r);
         e[i].order = lv_rd_u64(&r);
-        if ((e[i].place & LV_PLACE_IN_LOG) == 0 || (i != 0 && e[i].order <= last)) {
+        if ((e[i].place & LV_PLACE_IN_LOG) == 0 || !lv_entry_is_logged(&e[i]) ||
+            (i != 0 && e[i].order <= last)) {
             lv_mem_free(e, LV_TAG_STORE);
             return LV_ECORRUPT;
         }

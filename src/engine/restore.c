@@ -322,9 +322,10 @@ static size_t page_of(const struct lv_restore *q, uint64_t seq)
     return at < q->page_count && q->pages[at].first >> LV_ORDER_SHIFT <= seq ? at : q->page_count;
 }
 
+/* Of a message that survives a restart. */
 static bool is_place(uint64_t place)
 {
-    return (place & LV_PLACE_IN_LOG) != 0 && lv_place_lsn(place) != 0;
+    return (place & LV_PLACE_IN_LOG) != 0 && lv_place_lsn(place) != 0 && !lv_place_is_passing(place);
 }
 
 static enum lv_err enter(struct lv_recovery *r, struct lv_restore *q, uint64_t seq, uint64_t place)
@@ -463,7 +464,8 @@ static bool parse_entry(struct lv_rd *rd, struct lv_restore *q, uint64_t *last)
     struct lv_entry e = { .place = lv_rd_u64(rd) };
 
     e.order = lv_rd_u64(rd);
-    if (!is_place(e.place) || lv_entry_seq(&e) < *last || lv_entry_seq(&e) > SEQ_MAX)
+    if (!is_place(e.place) || !lv_entry_is_logged(&e) || lv_entry_seq(&e) < *last ||
+        lv_entry_seq(&e) > SEQ_MAX)
         return false;
     *last = lv_entry_seq(&e) + 1;
     q->entries[q->count++] = e;
@@ -558,6 +560,8 @@ static enum lv_err read_state(struct lv_recovery *r, struct lv_restore *q, lv_ls
         if (h.is_last)
             break;
     }
+    if (err == LV_OK && last > h.seq_next) /* numbers that were never given */
+        err = LV_ECORRUPT;
     if (err == LV_OK && list[0] != lsn)
         lv_journal_note_back(r->j, list[0], lsn);
     if (list != parts)
@@ -728,6 +732,33 @@ static enum lv_err visit_commit(struct lv_recovery *r, struct lv_bytes payload)
     return err;
 }
 
+static bool has_seq(const struct lv_restore *q, uint64_t seq)
+{
+    size_t at = lower(q, lv_order_make(seq));
+
+    return page_of(q, seq) < q->page_count ||
+           (at < q->count && lv_entry_seq(&q->entries[at]) == seq);
+}
+
+static bool is_uncommitted(const struct lv_recovery *r, uint64_t id, uint64_t seq)
+{
+    for (const struct tx *tx = r->txs; tx != NULL; tx = tx->hh.next) {
+        for (const struct part *p = tx->first; p != NULL; p = p->next) {
+            struct lv_rd rd = lv_rd(lv_bytes(p->payload, p->len));
+            (void)lv_rd_u64(&rd);
+            uint32_t enters = lv_rd_u32(&rd);
+            (void)lv_rd_u32(&rd);
+            for (uint32_t i = 0; i < enters && !rd.bad; i++) {
+                uint64_t queue = lv_rd_u64(&rd), entered = lv_rd_u64(&rd);
+                (void)lv_rd_u64(&rd);
+                if (queue == id && entered == seq && !rd.bad)
+                    return true;
+            }
+        }
+    }
+    return false;
+}
+
 static enum lv_err visit_message(struct lv_recovery *r, lv_lsn lsn, struct lv_bytes payload)
 {
     struct lv_rec_message m;
@@ -740,11 +771,10 @@ static enum lv_err visit_message(struct lv_recovery *r, lv_lsn lsn, struct lv_by
     enum lv_err err = news(r, m.id, lsn, &q);
     if (err != LV_OK || q == NULL)
         return err;
-    if (m.is_moved && page_of(q, m.seq) == q->page_count) {
-        size_t at = lower(q, lv_order_make(m.seq));
-        if (at == q->count || lv_entry_seq(&q->entries[at]) != m.seq)
-            return LV_OK; /* gone before it was carried forward: cannot be, and must not come back */
-    }
+    /* It was in its queue when it was carried forward, whatever else of it is lost; but a transaction may have put it there
+     * whose commit is still to come. */
+    if (m.is_moved && !has_seq(q, m.seq) && is_uncommitted(r, q->id, m.seq))
+        return LV_OK;
     return enter(r, q, m.seq, lv_rec_message_place(&m, lsn));
 }
 

@@ -19,8 +19,11 @@ static void verb_clean(struct lv_request *r)
 static void reply_failure(struct lv_request *r, const struct lv_failure *f)
 {
     switch (f->code) {
-    case 404:
-        lv_reply_not_found(r);
+    case 404: /* RabbitMQ has different words for what is not there to begin with and what an operation misses */
+        if (r->head.method == LV_HTTP_DELETE)
+            lv_reply_not_found(r);
+        else
+            lv_reply_error(r, 404, "not_found", "%s", f->text);
         break;
     case 403:
     case 530:

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/table.h"
 #include "manage/ask.h"
 #include "manage/connections.h"
 #include "manage/fields.h"
@@ -64,6 +65,16 @@ static void put_tls(struct lv_json *j, const struct lv_connection_info *c)
     put_validity(j, c);
 }
 
+/* What the client calls the connection, if it does. */
+static void put_own_name(struct lv_json *j, struct lv_bytes client_properties)
+{
+    struct lv_value name;
+
+    if (lv_table_find(client_properties, LV_BYTES_LIT("connection_name"), &name) &&
+        name.kind == LV_KIND_STRING)
+        lv_json_bytes(j, "user_provided_name", name.bytes);
+}
+
 static bool describe(struct lv_request *r, const struct lv_listing_item *item, struct lv_json *j)
 {
     const struct lv_connection_info *c = item->object;
@@ -90,6 +101,7 @@ static bool describe(struct lv_request *r, const struct lv_listing_item *item, s
     lv_json_u64(j, "channel_max", c->channel_max);
     lv_json_u64(j, "channels", c->channel_count);
     lv_json_fields(j, "client_properties", c->client_properties);
+    put_own_name(j, c->client_properties);
     lv_json_u64(j, "connected_at", c->connected_at_ms);
     lv_rates_put(j, series, LV_RATE_recv_oct, c->bytes_in, r->ranges);
     lv_json_u64(j, "recv_cnt", c->reads);

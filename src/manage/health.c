@@ -46,6 +46,17 @@ void lv_api_health_ok(struct lv_request *r)
     reply_ok(r);
 }
 
+void lv_api_health_quorum(struct lv_request *r)
+{
+    struct lv_json *j = lv_reply_json(r, 200);
+
+    lv_json_open(j, NULL);
+    lv_json_str(j, "status", "ok");
+    lv_json_str(j, "reason", "single node cluster");
+    lv_json_close(j);
+    lv_reply_end(r);
+}
+
 void lv_api_health_node(struct lv_request *r)
 {
     if (r->args[0].ptr != NULL && !lv_bytes_eq(r->args[0], lv_bytes_str(r->room->node)))
@@ -166,7 +177,7 @@ void lv_api_health_protocol(struct lv_request *r)
             j = lv_reply_json(r, 200);
             lv_json_open(j, NULL);
             lv_json_str(j, "status", "ok");
-            lv_json_bytes(j, "protocol", one);
+            lv_json_str(j, "protocol", protocol_of(one));
             lv_json_close(j);
             lv_reply_end(r);
             return;
@@ -236,7 +247,9 @@ void lv_api_health_certificates(struct lv_request *r)
         within = within * 10 + (r->args[0].ptr[i] - (uint64_t)'0');
     }
     if (!is_number || days == 0) {
-        lv_reply_bad_request(r, days == 0 ? "Time unit not recognised" : "Invalid expiration value");
+        lv_reply_bad_request(
+            r, days == 0 ? "Time unit not recognised. Supported units: days, weeks, months, years."
+                         : "Invalid expiration value.");
         return;
     }
     time_t until = (time_t)(lv_clock_wall_us() / 1000000u + within * days * 86400u);

@@ -129,7 +129,7 @@ static bool read_filter(struct lv_listing *list)
     struct lv_bytes name = lv_url_param(&r->url, "name");
     char source[LV_LISTING_NAME_MAX + 8], why[256];
 
-    if (name.len == 0)
+    if (name.len == 0 || !list->is_paged)
         return true;
     if (name.len > LV_LISTING_NAME_MAX) {
         lv_reply_bad_request(r, "name is longer than %u bytes", LV_LISTING_NAME_MAX);
@@ -147,6 +147,31 @@ static bool read_filter(struct lv_listing *list)
     return false;
 }
 
+static bool is_integer(struct lv_bytes text)
+{
+    size_t i = text.len != 0 && text.ptr[0] == '-' ? 1 : 0;
+
+    if (i == text.len)
+        return false;
+    while (i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9')
+        i++;
+    return i == text.len;
+}
+
+/* In RabbitMQ's words. */
+static void refuse_page(struct lv_request *r, struct lv_bytes page, struct lv_bytes size)
+{
+    if (!is_integer(page) || (size.ptr != NULL && !is_integer(size))) {
+        lv_reply_bad_request(r, "Pagination parameters are invalid");
+        return;
+    }
+    if (size.ptr == NULL)
+        size = LV_BYTES_LIT("undefined");
+    lv_reply_error(r, 400, "invalid_pagination_parameters",
+                   "Invalid pagination parameters: page number %.*s, page size %.*s",
+                   LV_BYTES_FMT(page), LV_BYTES_FMT(size));
+}
+
 /* False: it was answered. */
 static bool read_page(struct lv_listing *list)
 {
@@ -162,9 +187,7 @@ static bool read_page(struct lv_listing *list)
         lv_request_number(r, "page_size", LV_LISTING_PAGE_SIZE_MAX, &list->page_size) &&
         list->page_size != 0)
         return true;
-    lv_reply_error(r, 400, "invalid_pagination_parameters",
-                   "Invalid pagination parameters: page number %.*s page size %.*s",
-                   LV_BYTES_FMT(page), LV_BYTES_FMT(size));
+    refuse_page(r, page, size);
     return false;
 }
 
@@ -345,7 +368,7 @@ static void begin_page(struct lv_listing *list, struct lv_json *j)
     lv_json_u64(j, "filtered_count", list->filtered);
     lv_json_u64(j, "page", list->page);
     lv_json_u64(j, "page_size", list->page_size);
-    lv_json_u64(j, "page_count", LV_MAX(pages, 1u));
+    lv_json_u64(j, "page_count", pages);
 }
 
 static void write_on(struct lv_request *r)

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "manage/manage_priv.h"
@@ -178,22 +177,6 @@ static void thread_main(void *ctx)
 
 /* ---- from outside ---- */
 
-/* "rabbit@host", as RabbitMQ names nodes. */
-static void name_node(struct lv_manage *m)
-{
-    char host[128];
-
-    if (m->settings->node_name[0] != '\0') {
-        (void)snprintf(m->node, sizeof(m->node), "%.255s", m->settings->node_name);
-        return;
-    }
-    if (gethostname(host, sizeof(host)) != 0)
-        (void)snprintf(host, sizeof(host), "localhost");
-    host[sizeof(host) - 1] = '\0';
-    host[strcspn(host, ".")] = '\0';
-    (void)snprintf(m->node, sizeof(m->node), "rabbit@%s", host);
-}
-
 enum lv_err lv_manage_new(const struct lv_manage_config *config, struct lv_manage **out)
 {
     struct lv_manage *m = lv_mem_zalloc(sizeof(*m), LV_TAG_MANAGE);
@@ -224,7 +207,7 @@ enum lv_err lv_manage_new(const struct lv_manage_config *config, struct lv_manag
     m->started_us = lv_clock_wall_us();
     lv_list_init(&m->clients);
     lv_list_init(&m->waiting);
-    name_node(m);
+    (void)snprintf(m->node, sizeof(m->node), "%s", lv_broker_node_name(m->broker));
     lv_gate_init(&m->started);
     enum lv_err err = lv_worker_start(&m->worker, "manage-worker");
     if (err == LV_OK)

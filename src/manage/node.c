@@ -90,6 +90,7 @@ void lv_json_contexts(struct lv_json *j, const struct lv_manage *m)
                         : "/");
         lv_json_str(j, "protocol",
                     strncmp(lv_door_protocol(m->doors[i].kind), "https", 5) == 0 ? "https" : "http");
+        lv_json_bytes(j, "ip", lv_bytes(m->doors[i].address, (size_t)(colon - m->doors[i].address)));
         lv_json_str(j, "port", colon + 1);
         lv_json_close(j);
     }
@@ -251,7 +252,7 @@ static void put_zeros(struct lv_json *j)
         "queue_index_write_count",
     };
 
-    char details[48];
+    char details[64];
 
     for (size_t i = 0; i < LV_ARRAY_LEN(names); i++) {
         lv_json_u64(j, names[i], 0);
@@ -267,69 +268,6 @@ static void put_zeros(struct lv_json *j)
     lv_json_open(j, "metrics_gc_queue_length");
     lv_json_close(j);
 }
-
-static void put_node(struct lv_json *j, const struct lv_manage *m,
-                     const struct lv_rates_ranges *ranges)
-{
-    char pid[24];
-    const struct lv_series *s =
-        lv_rates_find(m->rates, LV_RATES_NODE, lv_bytes(NULL, 0), lv_bytes(NULL, 0), 0);
-
-    (void)snprintf(pid, sizeof(pid), "%ld", (long)getpid());
-    lv_json_open(j, NULL);
-    lv_json_str(j, "name", m->node);
-    lv_json_str(j, "type", "disc");
-    lv_json_bool(j, "running", true);
-    lv_json_bool(j, "being_drained", false);
-    lv_json_str(j, "os_pid", pid);
-    put_empty(j, "partitions");
-    put_resources(j, m, s, ranges);
-    lv_json_str(j, "rates_mode", m->settings->management_rates_mode);
-    put_zeros(j);
-    lv_json_exchange_types(j);
-    put_mechanisms(j, m->settings->auth_mechanisms);
-    put_applications(j);
-    lv_json_contexts(j, m);
-    put_files(j, m);
-    lv_json_u64(j, "net_ticktime", 60);
-    put_list(j, "enabled_plugins", "1=rabbitmq_management\n2=rabbitmq_prometheus");
-    lv_json_versions(j, m);
-    put_empty(j, "cluster_links");
-    lv_json_close(j);
-}
-
-/* False: it was answered. */
-static bool is_this_node(struct lv_request *r)
-{
-    if (lv_bytes_eq(r->args[0], lv_bytes_str(r->room->node)))
-        return true;
-    lv_reply_not_found(r);
-    return false;
-}
-
-void lv_api_nodes(struct lv_request *r)
-{
-    if (!lv_request_ranges(r))
-        return;
-    struct lv_json *j = lv_reply_json(r, 200);
-    lv_reply_select(r);
-    lv_json_open_array(j, NULL);
-    put_node(j, r->room, r->ranges);
-    lv_json_close(j);
-    lv_reply_end(r);
-}
-
-void lv_api_node(struct lv_request *r)
-{
-    if (!is_this_node(r) || !lv_request_ranges(r))
-        return;
-    struct lv_json *j = lv_reply_json(r, 200);
-    lv_reply_select(r);
-    put_node(j, r->room, r->ranges);
-    lv_reply_end(r);
-}
-
-/* ---- memory ---- */
 
 /* Names of RabbitMQ's parts, and the rooms here that come nearest; those without one are 0. LV_TAG_COUNT: none. */
 static const struct {
@@ -396,7 +334,6 @@ static void put_memory(struct lv_json *j, bool is_relative)
 
     lv_os_usage(&use);
     uint64_t whole = LV_MAX(LV_MAX(use.rss_bytes, allocated), 1u);
-    lv_json_open(j, NULL);
     lv_json_open(j, "memory");
     for (size_t i = 0; (name = lv_memory_part(i, &use, &shown)) != NULL; i++)
         lv_json_u64(j, name, is_relative ? shown * 100 / whole : shown);
@@ -412,23 +349,91 @@ static void put_memory(struct lv_json *j, bool is_relative)
         lv_json_close(j);
     }
     lv_json_close(j);
+}
+
+static void put_node(struct lv_json *j, const struct lv_manage *m,
+                     const struct lv_rates_ranges *ranges, bool with_memory)
+{
+    char pid[24];
+    const struct lv_series *s =
+        lv_rates_find(m->rates, LV_RATES_NODE, lv_bytes(NULL, 0), lv_bytes(NULL, 0), 0);
+
+    (void)snprintf(pid, sizeof(pid), "%ld", (long)getpid());
+    lv_json_open(j, NULL);
+    lv_json_str(j, "name", m->node);
+    lv_json_str(j, "type", "disc");
+    lv_json_bool(j, "running", true);
+    lv_json_bool(j, "being_drained", false);
+    lv_json_str(j, "os_pid", pid);
+    put_empty(j, "partitions");
+    put_resources(j, m, s, ranges);
+    lv_json_str(j, "rates_mode", m->settings->management_rates_mode);
+    put_zeros(j);
+    lv_json_exchange_types(j);
+    put_mechanisms(j, m->settings->auth_mechanisms);
+    put_applications(j);
+    lv_json_contexts(j, m);
+    put_files(j, m);
+    lv_json_u64(j, "net_ticktime", 60);
+    put_list(j, "enabled_plugins", "1=rabbitmq_management\n2=rabbitmq_prometheus");
+    lv_json_versions(j, m);
+    put_empty(j, "cluster_links");
+    if (with_memory)
+        put_memory(j, false);
     lv_json_close(j);
+}
+
+/* False: it was answered. */
+static bool is_this_node(struct lv_request *r)
+{
+    if (lv_bytes_eq(r->args[0], lv_bytes_str(r->room->node)))
+        return true;
+    lv_reply_not_found(r);
+    return false;
+}
+
+void lv_api_nodes(struct lv_request *r)
+{
+    if (!lv_request_ranges(r))
+        return;
+    struct lv_json *j = lv_reply_json(r, 200);
+    lv_reply_select(r);
+    lv_json_open_array(j, NULL);
+    put_node(j, r->room, r->ranges, false);
+    lv_json_close(j);
+    lv_reply_end(r);
+}
+
+void lv_api_node(struct lv_request *r)
+{
+    if (!is_this_node(r) || !lv_request_ranges(r))
+        return;
+    struct lv_json *j = lv_reply_json(r, 200);
+    lv_reply_select(r);
+    put_node(j, r->room, r->ranges,
+             lv_bytes_eq(lv_url_param(&r->url, "memory"), LV_BYTES_LIT("true")));
+    lv_reply_end(r);
+}
+
+static void reply_memory(struct lv_request *r, bool is_relative)
+{
+    if (!is_this_node(r))
+        return;
+    struct lv_json *j = lv_reply_json(r, 200);
+    lv_json_open(j, NULL);
+    put_memory(j, is_relative);
+    lv_json_close(j);
+    lv_reply_end(r);
 }
 
 void lv_api_node_memory(struct lv_request *r)
 {
-    if (!is_this_node(r))
-        return;
-    put_memory(lv_reply_json(r, 200), false);
-    lv_reply_end(r);
+    reply_memory(r, false);
 }
 
 void lv_api_node_memory_relative(struct lv_request *r)
 {
-    if (!is_this_node(r))
-        return;
-    put_memory(lv_reply_json(r, 200), true);
-    lv_reply_end(r);
+    reply_memory(r, true);
 }
 
 /* ---- logins ---- */

@@ -15,12 +15,17 @@ static void redirect(struct lv_request *r, const char *to)
     (void)snprintf(location, sizeof(location), "%s%s", r->room->settings->management_path_prefix,
                    to);
     lv_reply_header(r, "location", lv_bytes_str(location));
-    lv_reply_empty(r, 302);
+    lv_reply_empty(r, 301);
 }
 
 void lv_api_home(struct lv_request *r)
 {
     redirect(r, "/api/index.html");
+}
+
+void lv_api_to_home(struct lv_request *r)
+{
+    redirect(r, "/");
 }
 
 void lv_api_to_index(struct lv_request *r)

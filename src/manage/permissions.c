@@ -168,30 +168,40 @@ static bool is_wanted(const struct lv_request *r, const struct lv_topic_permissi
            (r->args[1].ptr == NULL || lv_bytes_eq(p->exchange, lv_path_exchange(r->args[1])));
 }
 
-void lv_api_topic_permissions(struct lv_request *r)
+/* The next that is wanted. */
+static const struct lv_topic_permission_record *next_topic(const struct lv_request *r, size_t *pos)
 {
     const struct lv_access *access = lv_broker_access(r->room->broker);
+    const struct lv_topic_permission_record *p;
+
+    while ((p = lv_access_next(access, LV_ACCESS_TOPIC_PERMISSION, pos)) != NULL)
+        if (is_wanted(r, p))
+            return p;
+    return NULL;
+}
+
+void lv_api_topic_permissions(struct lv_request *r)
+{
     struct lv_listing *list = is_user_there(r, r->args[0]) ? lv_listing_new(r, &topic_kind) : NULL;
     const struct lv_topic_permission_record *p;
     size_t pos = 0;
 
     if (list == NULL)
         return;
-    while ((p = lv_access_next(access, LV_ACCESS_TOPIC_PERMISSION, &pos)) != NULL)
-        if (is_wanted(r, p))
-            add_topic(list, r, p);
+    while ((p = next_topic(r, &pos)) != NULL)
+        add_topic(list, r, p);
     lv_listing_reply(list);
 }
 
+/* Those of one user in one virtual host, maybe for one exchange: none is 404, as in RabbitMQ. */
 void lv_api_topic_permission(struct lv_request *r)
 {
-    struct lv_topic_permission_record key = {
-        .user = r->args[0],
-        .vhost = r->vhost,
-        .exchange = lv_path_exchange(r->args[1]),
-    };
+    size_t pos = 0;
 
-    lv_reply_one(r, &topic_kind, &(struct lv_listing_item){ .object = &key });
+    if (next_topic(r, &pos) == NULL)
+        lv_reply_not_found(r);
+    else
+        lv_api_topic_permissions(r);
 }
 
 static enum lv_err put_topic(struct lv_broker *b, struct lv_change *c)

@@ -177,13 +177,23 @@ static const char *refusal(const struct lv_request *r)
     case LV_ROUTE_MONITOR:
         return lv_who_is(r, LV_WHO_ADMINISTRATOR | LV_WHO_MONITORING) ? NULL : "Not monitor user";
     case LV_ROUTE_POLICY:
-        return lv_who_is(r, LV_WHO_ADMINISTRATOR | LV_WHO_POLICYMAKER) ? NULL
-                                                                       : "Not policymaker user";
+        return lv_who_is(r, LV_WHO_ADMINISTRATOR | LV_WHO_POLICYMAKER)
+                   ? NULL
+                   : "User not authorised to access object";
     case LV_ROUTE_ADMIN:
         return lv_who_is(r, LV_WHO_ADMINISTRATOR) ? NULL : "Not administrator user";
     default:
         return NULL;
     }
+}
+
+/* What there is not cannot be read, and nothing can be put into it: RabbitMQ has different words for the two. */
+static void no_vhost(struct lv_request *r)
+{
+    if (r->head.method == LV_HTTP_PUT || r->head.method == LV_HTTP_POST)
+        lv_reply_error(r, 404, "not_found", "vhost_not_found");
+    else
+        lv_reply_not_found(r);
 }
 
 void lv_route_authorize(struct lv_request *r)
@@ -194,7 +204,7 @@ void lv_route_authorize(struct lv_request *r)
     if (why != NULL)
         lv_reply_refused(r, why);
     else if (r->vhost.ptr != NULL && !is_new_vhost && !lv_request_sees(r, r->vhost))
-        lv_reply_not_found(r);
+        no_vhost(r);
     else
         lv_client_admitted(r);
 }

@@ -1,5 +1,7 @@
 #include "manage/url.h"
 
+#include "base/utf8.h"
+
 static int hex(uint8_t c)
 {
     if (c >= '0' && c <= '9')
@@ -89,6 +91,8 @@ static enum lv_err parse_path(struct lv_bytes path, uint8_t **block, struct lv_u
         enum lv_err err = decode(segment, false, block, &out->segment[out->segment_count++]);
         if (err != LV_OK)
             return err;
+        if (!lv_utf8_valid(out->segment[out->segment_count - 1]))
+            return LV_ESYNTAX;
     }
     return LV_OK;
 }

@@ -1,7 +1,7 @@
 /* manage/url.h - the target of a request: segments of its path, and its query.
  *
  * The path is split at its slashes first and decoded afterwards, so that a name may hold a slash (%2F). One slash at the end
- * is ignored. Names may be any bytes but NUL, which no name of a broker ends in by accident.
+ * is ignored. Segments are UTF-8 without NUL, as names are in AMQP.
  * Owner   the caller's memory: everything views the block that lv_url_parse decoded into. Any thread.
  */
 #ifndef LV_MANAGE_URL_H
@@ -24,7 +24,7 @@ struct lv_url {
 };
 
 /* `block` has room for target.len bytes. The absolute form (http://host/path) is taken, too. LV_ESYNTAX: not a path, or a '%'
- * that nothing follows, or a NUL; LV_EFULL: too many segments or parameters. */
+ * that nothing follows, or no UTF-8; LV_EFULL: too many segments or parameters. */
 enum lv_err lv_url_parse(struct lv_bytes target, uint8_t *block, struct lv_url *out) LV_MUST_USE;
 /* Name-value pairs as a form sends them: the same rules. Fills only the parameters. */
 enum lv_err lv_url_parse_form(struct lv_bytes form, uint8_t *block, struct lv_url *out) LV_MUST_USE;

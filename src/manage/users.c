@@ -171,6 +171,10 @@ void lv_api_user_put(struct lv_request *r)
         lv_reply_bad_request(r, "tags should be given: key missing");
         return;
     }
+    if (body->password.ptr != NULL && json_object_get(r->json, "password_hash") != NULL) {
+        lv_reply_bad_request(r, "both a password and a password_hash are given");
+        return;
+    }
     if (lv_hash_algorithm_of(lv_bytes_str(r->room->settings->password_hashing), &body->algorithm) !=
         LV_OK)
         body->algorithm = LV_HASH_ARGON2ID;

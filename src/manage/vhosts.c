@@ -311,6 +311,10 @@ void lv_api_vhost_limit_put(struct lv_request *r)
 {
     int64_t value = INT64_MIN;
 
+    if (lv_access_vhost(lv_broker_access(r->room->broker), r->vhost) == NULL) {
+        lv_reply_error(r, 404, "not_found", "vhost_not_found");
+        return;
+    }
     if (lv_request_json(r) == NULL || !lv_body_number(r, "value", LV_NO_LIMIT, LV_LIMIT_MAX, &value))
         return;
     if (value == INT64_MIN)

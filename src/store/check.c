@@ -82,8 +82,8 @@ static enum lv_err note_record(struct check *k, struct lv_wal_check_file *f, uin
     k->out->records++;
     if (type < LV_WAL_CHECK_TYPES)
         f->by_type[type]++;
-    if (type == LV_REC_MARK && payload.len == 8)
-        k->stable = LV_MAX(k->stable, lv_be64(payload.ptr));
+    if (type == LV_REC_MARK)
+        k->stable = LV_MAX(k->stable, lv_wal_mark_of(lsn, payload));
     lv_lsn end = lsn + (type == LV_REC_PAD ? LV_WAL_REC_HEAD : size);
     k->data_end = LV_MAX(k->data_end, end);
     f->used_bytes = (end - 1) % k->wal->config.file_bytes + 1;

@@ -253,8 +253,8 @@ static enum lv_err look_through(struct walk *k, lv_lsn at, bool only_next, struc
             out->next = at;
         if (only_next)
             return LV_OK;
-        if (type == LV_REC_MARK && payload.len == 8)
-            out->stable = LV_MAX(out->stable, lv_be64(payload.ptr));
+        if (type == LV_REC_MARK)
+            out->stable = LV_MAX(out->stable, lv_wal_mark_of(at, payload));
         at += size;
         out->data_end = type == LV_REC_PAD ? at - size + LV_WAL_REC_HEAD : at;
     }

@@ -42,6 +42,14 @@ static inline uint32_t lv_wal_seed(const struct lv_wal *wal, lv_lsn lsn)
            (uint32_t)(wal->config.id >> 32);
 }
 
+/* What the mark at `lsn` says: everything before it had been synced. 0: nothing that could be true. */
+static inline lv_lsn lv_wal_mark_of(lv_lsn lsn, struct lv_bytes payload)
+{
+    lv_lsn stable = payload.len == 8 ? lv_be64(payload.ptr) : 0;
+
+    return stable <= lsn ? stable : 0;
+}
+
 /* The bytes before a file's first record. */
 void lv_wal_write_head(const struct lv_wal *wal, uint64_t number, uint8_t out[LV_WAL_FILE_HEAD]);
 /* LV_OK, LV_EMORE: nothing was written there, LV_ECORRUPT, LV_EVERSION. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "leveret/unpack.h"
 #include "lv_test.h"
 #include "store/check.h"
 #include "store/store.h"
@@ -608,6 +609,136 @@ static void try_image(struct world *w, struct sim_dir *image, uint64_t seed, uns
     log_image_fini(&good);
 }
 
+/* ---- a backup ---- */
+
+struct backup {
+    uint8_t *bytes;
+    size_t size;
+    uint64_t blocks;
+};
+
+static void put_bytes(struct backup *b, const void *bytes, size_t n)
+{
+    b->bytes = realloc(b->bytes, b->size + n + 1);
+    if (b->bytes == NULL)
+        abort();
+    memcpy(b->bytes + b->size, bytes, n);
+    b->size += n;
+}
+
+/* A block by the word of docs/formats/backup.md: two numbers, and bytes. */
+static void put_block(struct backup *b, uint32_t kind, uint64_t one, uint64_t two,
+                      const void *bytes, size_t n)
+{
+    uint8_t head[40] = { 0 };
+    size_t numbers = kind == 1 ? 24 : kind == 4 ? 16 : 8, at = b->size;
+
+    lv_put_be32(head + 4, kind);
+    lv_put_be64(head + 8, b->blocks++);
+    lv_put_be32(head + 16, (uint32_t)(numbers + n));
+    lv_put_be64(head + 24, one);
+    lv_put_be64(head + 32, two);
+    put_bytes(b, head, 24 + LV_MIN(numbers, (size_t)16));
+    put_bytes(b, "\0\0\0\0\0\0\0\0", numbers - LV_MIN(numbers, (size_t)16));
+    put_bytes(b, bytes, n);
+    lv_put_be32(b->bytes + at, image_crc32c(0, b->bytes + at + 4, b->size - at - 4));
+}
+
+static struct backup backup_of(const struct log_image *im)
+{
+    struct backup b = { 0 };
+    uint64_t files = 0, data = 0;
+
+    put_bytes(&b, "lvbackup\0\0\0\1\0\0\0\0", 16);
+    put_block(&b, 1, im->id, 0, "", 0);
+    for (size_t i = 0; i < im->file_count; i++) {
+        const struct image_file *f = &im->files[i];
+        uint8_t name[64] = { (uint8_t)strlen(f->name) };
+        if (strcmp(f->name, "stopped") == 0 || strcmp(f->name, "reserve") == 0 ||
+            (f->log >= 0 && !f->is_used))
+            continue;
+        memcpy(name + 1, f->name, name[0]);
+        put_block(&b, 2, f->size, 0, name, name[0] + 1u);
+        files++;
+        for (uint64_t at = 0; at < f->size; at += 10000) {
+            uint64_t n = LV_MIN(f->size - at, UINT64_C(10000));
+            put_block(&b, 3, at, 0, f->bytes + at, n);
+            data += n;
+        }
+    }
+    put_block(&b, 4, files, data, "", 0);
+    return b;
+}
+
+static void mutate_backup(const struct backup *good, struct backup *bad, struct lv_rng *rng)
+{
+    size_t step = lv_rng_below(rng, 2) == 0 ? 512 : 10000 + 32; /* the size of most blocks */
+    size_t a = lv_rng_below(rng, (uint32_t)good->size), b = lv_rng_below(rng, (uint32_t)good->size);
+    size_t n = LV_MIN(step, good->size - LV_MAX(a, b));
+    uint32_t how = lv_rng_below(rng, 7);
+
+    *bad = (struct backup){ 0 };
+    put_bytes(bad, good->bytes, good->size);
+    if (how <= 1)
+        bad->bytes[how == 0 ? a : a % 600] ^= (uint8_t)(1u << lv_rng_below(rng, 8));
+    else if (how == 2)
+        memset(bad->bytes + a, 0, n);
+    else if (how == 3)
+        bad->size = a;
+    else if (how == 4)
+        memcpy(bad->bytes + a, good->bytes + b, n);
+    else if (how == 5) { /* a piece twice */
+        bad->size = a + n;
+        put_bytes(bad, good->bytes + a, good->size - a);
+    } else if (a + n <= b || b + n <= a) {
+        memcpy(bad->bytes + a, good->bytes + b, n);
+        memcpy(bad->bytes + b, good->bytes + a, n);
+    }
+}
+
+static void check_names(void *ctx, const char *name)
+{
+    (void)name;
+    ++*(uint64_t *)ctx;
+}
+
+/* Is it what it was, but for four bytes of its head that mean nothing? Then all is there; else it is refused, and nothing is. */
+static void try_unpack(const struct log_image *im, const struct backup *good,
+                       const struct backup *bad)
+{
+    bool is_same = bad->size == good->size && memcmp(bad->bytes, good->bytes, 12) == 0 &&
+                   memcmp(bad->bytes + 16, good->bytes + 16, good->size - 16) == 0;
+    struct sim_dir *dir = sim_dir_new();
+    struct lv_progress progress = { 0 };
+    struct lv_unpacked done;
+    uint64_t names_left = 0;
+    FILE *in = bad->size != 0 ? fmemopen(bad->bytes, bad->size, "rb") : tmpfile();
+
+    CHECK(in != NULL);
+    enum lv_err err = lv_unpack(in, sim_dir_door(dir), &progress, true, &done);
+    (void)fclose(in);
+    CHECK_EQ(lv_dir_list(sim_dir_door(dir), check_names, &names_left), LV_OK);
+    if (is_same) {
+        struct log_image after;
+        CHECK_EQ(err, LV_OK);
+        log_image_read_files(dir, &after);
+        CHECK_EQ(after.file_count, done.files);
+        for (size_t i = 0; i < after.file_count; i++) {
+            const struct image_file *f = log_image_file(im, after.files[i].name);
+            CHECK(f != NULL && f->size == after.files[i].size);
+            CHECK_MEM(after.files[i].bytes, f->bytes, f->size);
+        }
+        log_image_fini(&after);
+        totals.harmless++;
+    } else {
+        CHECK(err == LV_ECORRUPT || err == LV_EVERSION);
+        CHECK_EQ(names_left, 0);
+        totals.refused++;
+    }
+    sim_dir_free(dir);
+    totals.mutations++;
+}
+
 /* A disk as a life leaves it: stopped in order, or killed. */
 static void try_seed(uint64_t seed, unsigned count)
 {
@@ -637,10 +768,45 @@ static void try_seed(uint64_t seed, unsigned count)
     world_free(w);
 }
 
+static uint64_t asked_for(uint64_t most)
+{
+    const char *asked = getenv("LV_CORRUPT_MUTATIONS");
+
+    return asked != NULL ? strtoull(asked, NULL, 10) : most;
+}
+
+LV_TEST(a_backup)
+{
+    struct world *w = world_new(3, &(struct world_config){ .queues = 3, .body_max = 900 });
+    struct log_image good;
+    struct backup bad, b;
+
+    world_run(w, 500);
+    CHECK(world_close(w));
+    log_image_read(world_disk(w), &good);
+    b = backup_of(&good);
+    totals = (struct totals){ 0 };
+    try_unpack(&good, &b, &b);
+    CHECK_EQ(totals.harmless, 1);
+    for (uint64_t i = 0; i < asked_for(MUTATIONS); i++) {
+        struct lv_rng rng = lv_rng_seed(i * 7919);
+        mutate_backup(&b, &bad, &rng);
+        try_unpack(&good, &b, &bad);
+        free(bad.bytes);
+    }
+    fprintf(stderr,
+            "corruption of a backup: %" PRIu64 " mutations, %" PRIu64 " refused, %" PRIu64
+            " that changed nothing\n",
+            totals.mutations, totals.refused, totals.harmless);
+    free(b.bytes);
+    log_image_fini(&good);
+    world_free(w);
+}
+
 LV_TEST(one_mutation)
 {
-    const char *asked = getenv("LV_CORRUPT_MUTATIONS"), *first = getenv("LV_SEED");
-    uint64_t mutations = asked != NULL ? strtoull(asked, NULL, 10) : MUTATIONS;
+    const char *first = getenv("LV_SEED");
+    uint64_t mutations = asked_for(MUTATIONS);
     uint64_t next = first != NULL ? strtoull(first, NULL, 10) : 1;
 
     totals = (struct totals){ 0 };

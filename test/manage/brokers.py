@@ -42,10 +42,22 @@ class HttpLeveret(Leveret):
     version = None
     is_leveret = True
 
-    def __init__(self, *args):
+    def __init__(self, *args, config="", http_listen="127.0.0.1:0"):
+        """`config`: lines of leveret.conf."""
         metrics = ("--metrics-listen", "127.0.0.1:0") if has_option("--metrics-listen") else ()
-        super().__init__(*metrics, *args, http_listen="127.0.0.1:0")
+        super().__init__(*metrics, *args, http_listen=http_listen)
+        self.config = config
         self.metrics_port = None
+
+    def _command(self):
+        if not self.config:
+            return super()._command()
+        path = os.path.join(self.dir, "leveret.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(self.config)
+        command = super()._command()
+        command[command.index("--config") + 1] = path
+        return command
 
     def _wait_ready(self):
         super()._wait_ready()

@@ -39,3 +39,14 @@ LV_PROP(lives_of_long_queues)
                                     .has_deletes = true },
             4);
 }
+
+LV_PROP(lives_of_purged_queues)
+{
+    live_on(seed,
+            &(struct world_config){ .file_bytes = 256 << 10,
+                                    .queues = 2,
+                                    .body_max = 60,
+                                    .has_purges = true,
+                                    .has_deletes = true },
+            3);
+}

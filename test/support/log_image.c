@@ -10,8 +10,7 @@ static void *must(void *p)
     return p;
 }
 
-/* CRC32C, bit by bit, going on from `crc` as docs/formats/wal.md has it: neither end is inverted. */
-static uint32_t crc32c(uint32_t crc, const uint8_t *p, size_t n)
+uint32_t image_crc32c(uint32_t crc, const uint8_t *p, size_t n)
 {
     static uint32_t table[256];
 
@@ -105,7 +104,7 @@ static void check_head(const struct log_image *im, const struct image_file *f)
     CHECK_EQ(image_u64(b + 16), im->file_bytes[f->log]);
     CHECK_EQ(image_u64(b + 24), f->number);
     CHECK_EQ(image_u64(b + 32), log_id(im, f->log));
-    CHECK_EQ(image_u32(b + 40), crc32c(0, b, 40));
+    CHECK_EQ(image_u32(b + 40), image_crc32c(0, b, 40));
 }
 
 static bool is_zero(const uint8_t *p, size_t n)
@@ -129,7 +128,7 @@ static bool read_rec(const struct log_image *im, const struct image_file *f, uin
         return false;
     uint32_t len = image_u32(b + 4) & 0xFFFFFF;
     uint32_t covered = b[4] == 1 ? 0 : len;
-    if (8 + (uint64_t)len > f->size - at || image_u32(b) != crc32c(seed, b + 4, 4 + covered))
+    if (8 + (uint64_t)len > f->size - at || image_u32(b) != image_crc32c(seed, b + 4, 4 + covered))
         return false;
     *out = (struct image_rec){ .type = b[4],
                                .log = f->log,
@@ -179,20 +178,20 @@ void log_image_read(struct sim_dir *disk, struct log_image *out)
     const struct image_file *checkpoint = log_image_file(out, "checkpoint");
 
     CHECK(store != NULL && store->size == 48 && memcmp(store->bytes, "lvstore\n", 8) == 0);
-    CHECK_EQ(image_u32(store->bytes + 40), crc32c(0, store->bytes, 40));
+    CHECK_EQ(image_u32(store->bytes + 40), image_crc32c(0, store->bytes, 40));
     out->id = image_u64(store->bytes + 16);
     out->file_bytes[0] = image_u64(store->bytes + 24);
     out->file_bytes[1] = image_u64(store->bytes + 32);
     if (stopped != NULL) {
         CHECK(stopped->size == 40 && memcmp(stopped->bytes, "lvstop\n", 8) == 0);
-        CHECK_EQ(image_u32(stopped->bytes + 36), crc32c(0, stopped->bytes, 36));
+        CHECK_EQ(image_u32(stopped->bytes + 36), image_crc32c(0, stopped->bytes, 36));
         out->clean_end[0] = image_u64(stopped->bytes + 20);
         out->clean_end[1] = image_u64(stopped->bytes + 28);
     }
     if (checkpoint != NULL) {
         size_t n = checkpoint->size;
         CHECK(n >= 52 && memcmp(checkpoint->bytes, "lvcheck\n", 8) == 0);
-        CHECK_EQ(image_u32(checkpoint->bytes + n - 4), crc32c(0, checkpoint->bytes, n - 4));
+        CHECK_EQ(image_u32(checkpoint->bytes + n - 4), image_crc32c(0, checkpoint->bytes, n - 4));
         out->checkpoint_from = out->checkpoint_stable = image_u64(checkpoint->bytes + 24);
         const uint8_t *p = checkpoint->bytes + 48 + 28 * image_u64(checkpoint->bytes + 32);
         for (uint64_t q = image_u64(checkpoint->bytes + 40); q > 0; q--, p += 16)

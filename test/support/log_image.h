@@ -49,6 +49,9 @@ const struct image_file *log_image_file(const struct log_image *im, const char *
 /* The record of the messages' log at `lsn`; NULL: none. */
 const struct image_rec *log_image_rec(const struct log_image *im, uint64_t lsn);
 
+/* CRC32C, going on from `crc`, neither end inverted. */
+uint32_t image_crc32c(uint32_t crc, const uint8_t *p, size_t n);
+
 static inline uint64_t image_u64(const uint8_t *p)
 {
     uint64_t v = 0;

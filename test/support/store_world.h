@@ -21,6 +21,7 @@ struct world_config {
     uint64_t file_bytes;  /* 0: as small as can be */
     unsigned queues;      /* at a time; at most 8 */
     bool has_bursts;      /* now and then thousands of messages at once: pages */
+    bool has_purges;      /* bursts and purges, again and again */
     uint32_t body_max;    /* of most messages; some are several records long */
     bool has_deletes;     /* queues are deleted and made anew */
     bool has_transients;  /* some messages are not persistent */

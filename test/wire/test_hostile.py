@@ -213,3 +213,21 @@ def test_a_client_that_does_not_read_does_not_stop_others(broker, connect):
         assert_serves(broker.amqp_port)
     deaf.close_socket()
     busy.sync(1)
+
+
+def test_a_consumer_that_leaves_in_one_breath_with_its_socket(broker):
+    """Its exclusive queue goes by itself, as an auto-delete queue, just before it goes with its owner."""
+    for number in range(100):
+        clients = []
+        for n in range(4):                  # on every loop
+            w = Wire(broker.amqp_port)
+            w.login()
+            w.open(1)
+            w.call(1, "queue.declare", queue=f"breath-{number}-{n}", exclusive=True, auto_delete=True)
+            w.call(1, "basic.consume", queue=f"breath-{number}-{n}", consumer_tag="t")
+            clients.append(w)
+        for w in clients:
+            w.write(method(1, "basic.cancel", consumer_tag="t", no_wait=True))
+            w.close_socket()
+    with Wire(broker.amqp_port) as w:
+        w.login()
