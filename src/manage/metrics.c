@@ -1,7 +1,6 @@
 /* Metrics in the text format of Prometheus 0.0.4: RabbitMQ's by the table of metrics.def and by hand what has labels of its own,
  * ours behind leveret_. */
 #include "manage/metrics_priv.h"
-#include "manage/node.h"
 
 #include <math.h>
 #include <stdio.h>
