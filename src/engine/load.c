@@ -155,10 +155,11 @@ static uint32_t run_of(const struct lv_load *load, uint32_t i, size_t *bytes)
     return n;
 }
 
-/* The account of what is alive counts a message by the size in its place, and later by its own. */
+/* The account of what is alive counts a message by what its place says of it, and later by what it says itself. */
 static bool is_of_place(const struct lv_rec_message *r, uint64_t place)
 {
-    return lv_place_class(lv_rec_message_place(r, 0)) == lv_place_class(place);
+    return lv_place_class(lv_rec_message_place(r, 0)) == lv_place_class(place) &&
+           (r->persistent || lv_place_is_passing(place));
 }
 
 /* Messages [from, from + n). After an error load->count says how many there are an answer for. */
