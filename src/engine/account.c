@@ -146,7 +146,8 @@ void lv_account_restore(struct lv_journal *j, const struct lv_checkpoint *c)
 static void keep_files(struct lv_journal *j, lv_lsn from, lv_lsn to)
 {
     uint64_t bytes = lv_wal_file_bytes(j->wal);
-    uint64_t file = lv_lsn_file(from, bytes),
+    /* What was entered by a record that is lost stands right before it: in the same file, or the one before. */
+    uint64_t file = lv_lsn_file(from, bytes) - 1,
              stop = lv_lsn_file(LV_MAX(to, from + 1) - 1, bytes) + 1;
 
     for (unsigned n = 0; file < stop && n < LV_WAL_FILES_MAX; file++, n++) {

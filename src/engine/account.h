@@ -41,7 +41,8 @@ enum lv_fate lv_account_fate(const struct lv_account *accounts, unsigned count, 
 
 /* At the start: `j` begins with what a checkpoint says is alive; NULL: with nothing. */
 void lv_account_restore(struct lv_journal *j, const struct lv_checkpoint *c);
-/* Behind lv_account_restore: files in which a walk found damage stay, for whoever wants to rescue what is in them. */
+/* Behind lv_account_restore: files in which a walk found damage stay, each with the one before it, for whoever wants to rescue
+ * what is in them. */
 void lv_account_keep_damaged(struct lv_journal *j, const struct lv_wal_report *report);
 
 #endif

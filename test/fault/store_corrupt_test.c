@@ -15,7 +15,7 @@
 #include "support/log_image.h"
 #include "support/store_world.h"
 
-#define MUTATIONS 300u
+#define MUTATIONS 200u
 #define PER_IMAGE 40u
 
 enum { MESSAGE = 16, ENTER, DROP, PART, PAGE, STATE, HANDED, TX, COMMIT };
@@ -45,7 +45,8 @@ struct trial {
     /* what it did */
     bool *is_hit; /* by record: bytes that its checksum covers are not what they were */
     bool is_store_hit, is_checkpoint_hit, is_stopped_hit;
-    size_t rec_hits, head_hits;
+    const struct image_rec **bad_recs; /* hit, or in doubt */
+    size_t bad_count, rec_hits, head_hits;
     uint64_t head_first[2], head_last[2]; /* LSN of files whose heads were hit */
     uint64_t stable[2]; /* what is left says that everything before it had been synced */
     uint64_t doubt[2];  /* from here on nothing tells damage from what was never synced */
@@ -201,6 +202,16 @@ static void look_at_files(struct trial *t)
     }
 }
 
+static bool is_doubtful(const struct trial *t, const struct image_rec *rec)
+{
+    return rec->lsn >= t->doubt[rec->log];
+}
+
+static bool is_bad(const struct trial *t, const struct image_rec *rec)
+{
+    return t->is_hit[rec - t->good->recs] || is_doubtful(t, rec);
+}
+
 static void assess(struct trial *t)
 {
     const struct log_image *im = t->good;
@@ -234,6 +245,7 @@ static void assess(struct trial *t)
         if (rec->type == 2 && !t->is_hit[i])
             t->stable[rec->log] = LV_MAX(t->stable[rec->log], image_u64(rec->payload));
     }
+    t->bad_recs = calloc(im->rec_count + 1, sizeof(struct image_rec *));
     for (int k = 0; k < 2; k++) {
         t->doubt[k] = UINT64_MAX;
         if (t->head_last[k] >= t->stable[k] && t->head_first[k] != UINT64_MAX)
@@ -242,16 +254,9 @@ static void assess(struct trial *t)
             if (t->is_hit[i] && im->recs[i].log == k && im->recs[i].lsn >= t->stable[k])
                 t->doubt[k] = LV_MIN(t->doubt[k], im->recs[i].lsn);
     }
-}
-
-static bool is_doubtful(const struct trial *t, const struct image_rec *rec)
-{
-    return rec->lsn >= t->doubt[rec->log];
-}
-
-static bool is_bad(const struct trial *t, const struct image_rec *rec)
-{
-    return t->is_hit[rec - t->good->recs] || is_doubtful(t, rec);
+    for (size_t i = 0; i < im->rec_count; i++)
+        if (is_bad(t, &im->recs[i]))
+            t->bad_recs[t->bad_count++] = &im->recs[i];
 }
 
 /* ---- what a message needs ---- */
@@ -339,9 +344,9 @@ static const struct image_rec *excuse(const struct trial *t, uint64_t queue, uin
 {
     const struct image_rec *doubtful = NULL;
 
-    for (size_t i = 0; i < t->good->rec_count; i++) {
-        const struct image_rec *rec = &t->good->recs[i];
-        if (!is_bad(t, rec) || !needs(t, queue, number, rec))
+    for (size_t i = 0; i < t->bad_count; i++) {
+        const struct image_rec *rec = t->bad_recs[i];
+        if (!needs(t, queue, number, rec))
             continue;
         if (!is_doubtful(t, rec))
             return rec;
@@ -404,8 +409,9 @@ static const struct world_item *find_item(const struct world_view *v, uint64_t q
     return NULL;
 }
 
-/* Nothing that was lost is deleted: the newest record of the message, whole or not, is where it was. */
-static void check_kept(const struct trial *t, uint32_t number)
+/* Nothing that was lost is deleted: the newest record of the message, whole or not, is where it was, if it is hit itself or
+ * stands not far before the record that is. */
+static void check_kept(const struct trial *t, uint32_t number, const struct image_rec *why)
 {
     const struct image_rec *newest = NULL;
     struct log_image after;
@@ -415,6 +421,10 @@ static void check_kept(const struct trial *t, uint32_t number)
             newest = &t->good->recs[i];
     if (newest == NULL || is_doubtful(t, newest))
         return;
+    uint64_t file_bytes = t->good->file_bytes[0];
+    bool is_own = why->type == MESSAGE || why->type == PART || why->log == 1;
+    if (!is_own && newest->lsn / file_bytes + 1 < why->lsn / file_bytes)
+        return; /* what entered it is lost, and stood far behind: nothing tells of it any more */
     const struct image_file *f = &t->good->files[newest->file],
                             *now = log_image_file(&t->now, f->name);
     if (now == NULL)
@@ -444,7 +454,7 @@ static void check_lost(struct trial *t, const struct world_view *was, const stru
         if (!is_doubtful(t, rec))
             CHECK(v->damage + v->passed_over != 0);
         if (!is_checked)
-            check_kept(t, item->number);
+            check_kept(t, item->number, rec);
         is_checked = true; /* one of them a mutation: it reads the whole disk */
     }
 }
@@ -603,6 +613,7 @@ static void try_image(struct world *w, struct sim_dir *image, uint64_t seed, uns
         log_image_fini(&t.now);
         free(t.is_hit);
         free(t.twins);
+        free(t.bad_recs);
         sim_dir_free(t.bad);
     }
     world_view_fini(&was);
