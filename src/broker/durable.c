@@ -792,6 +792,19 @@ enum lv_err lv_broker_recover(struct lv_broker *b)
 
 /* ---- stop ---- */
 
+/* A checkpoint that was under way: the last one tells more. The keeper is done with it. */
+static void drop_round(struct lv_broker *b)
+{
+    if (b->states != NULL)
+        states_free(b->states);
+    b->states = NULL;
+    for (unsigned i = 0; i < lv_loops_count(b->loops); i++) {
+        if (b->shards[i].doomed != NULL)
+            doomed_unref(b->shards[i].doomed);
+        b->shards[i].doomed = NULL;
+    }
+}
+
 void lv_durable_stop(struct lv_broker *b)
 {
     struct lv_states *t;
@@ -814,7 +827,9 @@ void lv_durable_stop(struct lv_broker *b)
             lv_os_sleep_us(100);
         }
     }
-    if (lv_store_stop(b->store) != LV_OK || !is_written)
+    is_written = lv_store_stop(b->store) == LV_OK && is_written;
+    drop_round(b);
+    if (!is_written)
         return; /* the next start walks the log */
     t = states_new(b);
     if (t == NULL)

@@ -185,6 +185,33 @@ LV_TEST(a_record_lies_in_one_file)
 }
 
 /* A record that just fits, one byte more, and the largest one. */
+LV_TEST(a_pad_is_one_only_at_its_place)
+{
+    struct log l;
+    struct lv_wal_reader *reader;
+    struct lv_bytes payload;
+    lv_lsn pad = 0, behind = 0;
+    uint8_t raw[LV_WAL_REC_HEAD], type;
+    size_t got, size;
+
+    begin(&l, 1);
+    for (uint32_t i = 0; behind / FILE_BYTES == pad / FILE_BYTES || pad == 0; i++) {
+        pad = behind;
+        (void)append(&l, 0, i, 1400, &behind);
+        (void)commit(&l);
+    }
+    CHECK_EQ(lv_wal_reader_new(l.wal, &reader), LV_OK);
+    CHECK_EQ(lv_wal_read(reader, pad, raw, sizeof(raw), &got), LV_OK);
+    lv_wal_reader_free(reader);
+    CHECK(lv_wal_parse(l.wal, pad, lv_bytes(raw, got), &type, &payload, &size));
+    CHECK_EQ(type, LV_REC_PAD);
+    CHECK_EQ(size, FILE_BYTES - pad % FILE_BYTES);
+    CHECK(!lv_wal_parse(l.wal, pad + FILE_BYTES, lv_bytes(raw, got), &type, &payload, &size));
+    raw[0] ^= 1;
+    CHECK(!lv_wal_parse(l.wal, pad, lv_bytes(raw, got), &type, &payload, &size));
+    end(&l);
+}
+
 LV_TEST(the_end_of_a_file)
 {
     for (size_t over = 0; over <= 16; over += 8) {
