@@ -119,6 +119,42 @@ void lv_api_reload(struct lv_request *r)
     lv_change_send(c);
 }
 
+/* ---- the configuration as it is in force ---- */
+
+#define CONFIG_TEXT_MAX 131072u
+
+static enum lv_err list_config(struct lv_broker *b, struct lv_change *c)
+{
+    (void)b;
+    return lv_config_list(c->r->room->config, false, c->record, CONFIG_TEXT_MAX) < CONFIG_TEXT_MAX
+               ? LV_OK
+               : LV_EFULL;
+}
+
+static void config_listed(struct lv_request *r, struct lv_change *c)
+{
+    if (c->err != LV_OK)
+        lv_reply_no_memory(r);
+    else
+        lv_reply_text(r, 200, "text/plain; charset=utf-8", lv_bytes_str(c->record));
+}
+
+/* RabbitMQ: Erlang terms; here the form of a configuration file, with defaults as comments. */
+void lv_api_config(struct lv_request *r)
+{
+    char *text = lv_request_alloc(r, CONFIG_TEXT_MAX);
+    struct lv_change *c = NULL;
+
+    if (text == NULL)
+        lv_reply_no_memory(r);
+    else
+        c = lv_change_new(r, list_config, text);
+    if (c == NULL)
+        return;
+    c->done = config_listed;
+    lv_change_send(c);
+}
+
 /* ---- one setting ---- */
 
 struct setting {

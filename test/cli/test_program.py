@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from program import Program, program_path
+from support.broker import Leveret
 
 TOOLS = ("rabbitmqctl", "rabbitmq-diagnostics", "rabbitmq-queues", "rabbitmq-streams", "rabbitmq-upgrade",
          "rabbitmq-plugins", "rabbitmqadmin")
@@ -315,6 +316,22 @@ vhosts delete --name v2
 vhosts delete --name v2 --idempotently
 users delete --name u
 """.strip().splitlines()
+
+
+def test_settings_of_the_node():
+    with Leveret() as server:
+        leveret = Program(LEVERET_DATA_DIR=os.path.join(server.dir, "data"))
+        leveret.good("set_log_level", "warning")
+        leveret.good("set_vm_memory_high_watermark", "0.5")
+        leveret.good("set_disk_free_limit", "60MB")
+        told = leveret.good("environment")
+        for line in ("log.default.level = warning", "vm_memory_high_watermark.relative = 0.5",
+                     "disk_free_limit.absolute = 60MB"):
+            assert line in told
+        assert leveret("set_log_level", "loud").code != 0
+        leveret.good("rotate_logs")
+        leveret.good("stop")
+        server.process.wait(10)
 
 
 def test_the_second_grammar(leveret):

@@ -619,17 +619,17 @@ int lv_run_environment(struct lv_cli *c)
     return c->fault.code;
 }
 
-/* A fraction goes as a number with a point, a size as an integer or as text with its unit. */
-static int put_setting(struct lv_cli *c, const char *what, const char *text, bool is_fraction)
+/* A fraction by the name `part` that the route has for it, or (NULL) a size with its unit. */
+static int put_setting(struct lv_cli *c, const char *what, const char *text, const char *part)
 {
     char path[128], *end;
     double fraction = strtod(text, &end);
 
-    if (is_fraction && (end == text || *end != '\0' || !(fraction >= 0)))
+    if (part != NULL && (end == text || *end != '\0' || !(fraction >= 0)))
         return lv_cli_fail(c, EX_USAGE, "'%s' is not a fraction", text);
     snprintf(path, sizeof(path), "/x/node/%s", what);
     json_t *body =
-        is_fraction ? json_pack("{s: f}", "value", fraction) : json_pack("{s: s}", "value", text);
+        part != NULL ? json_pack("{s: f}", part, fraction) : json_pack("{s: s}", "absolute", text);
     return lv_cli_request(c, "PUT", path, body, NULL, NULL) ? lv_cli_ok(c) : c->fault.code;
 }
 
@@ -644,7 +644,8 @@ int lv_run_set_memory_watermark(struct lv_cli *c)
     if (!lv_cli_banner(c, is_absolute ? "Setting memory threshold on {node} to {limit} bytes ..."
                                       : "Setting memory threshold on {node} to {fraction} ..."))
         return c->fault.code;
-    return put_setting(c, "memory-high-watermark", is_absolute ? second : first, !is_absolute);
+    return put_setting(c, "memory-high-watermark", is_absolute ? second : first,
+                       is_absolute ? NULL : "fraction");
 }
 
 /* A size; "mem_relative" and a fraction of memory. */
@@ -660,7 +661,8 @@ int lv_run_set_disk_limit(struct lv_cli *c)
                    ? "Setting disk free limit on {node} to {fraction} times the total RAM ..."
                    : "Setting disk free limit on {node} to {limit} bytes ..."))
         return c->fault.code;
-    return put_setting(c, "disk-free-limit", is_relative ? second : first, is_relative);
+    return put_setting(c, "disk-free-limit", is_relative ? second : first,
+                       is_relative ? "mem_relative" : NULL);
 }
 
 /* ---- report ---- */
