@@ -306,8 +306,9 @@ static void publish(struct agent_session *as)
         msg->has_expiration = a->has_expiration;
         msg->ttl_ms = a->ttl_ms;
         a->is_routed = memo.count != 0;
-        lv_session_published(&as->s, &memo, msg, 1,
-                             a->is_routed ? LV_FATE_ROUTED : LV_FATE_RETURNED);
+        lv_session_published(&as->s, &memo, msg, 1);
+        if (!a->is_routed)
+            lv_session_unroutable(&as->s, &memo, LV_FATE_RETURNED);
         as->lack = lv_session_publish(&as->s, memo.queues, memo.count, msg, 1, &lost, &as->end);
         if (lost)
             fail(as, 541, "out of memory");

@@ -1,7 +1,7 @@
 /* Counting: what each loop adds up, and queues' numbers beside their names.
  *
- * A message costs a few additions to memory that it touches anyway: the queue's own counts (engine), the publisher's memo,
- * one bucket of the loop's. At the turn's end a queue that changed is copied to where others read, a publisher's sums are
+ * A message costs an addition or two to memory that it touches anyway: in the queue's own counts (engine), and in the
+ * publisher's memo, where messages of one size that go the same way are counted down together. At the turn's end a queue that changed is copied to where others read, a publisher's sums are
  * added to its exchange, and to the loop's words. Only the owner of a word writes it, so that no addition needs a lock; the
  * exchange's are added to by all loops, once a turn.
  * What takes time is timed for one publish in LV_SAMPLE_EVERY. */
@@ -136,15 +136,32 @@ static void tell_exchange(const struct lv_session *s, const struct lv_route_memo
     add(&x->dropped, grown->dropped);
 }
 
+static void count_size(struct lv_shard *shard, uint64_t bytes, uint64_t n)
+{
+    unsigned i = 0;
+
+    while (i < LV_SIZE_BUCKETS - 1 && bytes > lv_size_bounds[i])
+        i++;
+    lv_tally_add(shard, WORD(sizes) + i, n);
+    LV_TALLY(shard, size_sum, n * bytes);
+}
+
 void lv_count_run(struct lv_route_memo *memo)
 {
-    if (memo->run == 0)
+    uint64_t n = memo->run_size - memo->run_left, key = memo->run_key;
+
+    memo->run_key = 0;
+    memo->run_left = memo->run_size = 0;
+    if (n == 0)
         return;
     for (uint32_t i = 0; i < memo->count; i++)
         if (memo->routed[i] != NULL)
-            memo->routed[i]->count += memo->run;
-    memo->out += (uint64_t)memo->run * memo->count;
-    memo->run = 0;
+            memo->routed[i]->count += n;
+    memo->published->life.count += n;
+    memo->out += n * memo->count;
+    if ((key & 2) != 0)
+        memo->wanted += n;
+    count_size(memo->session->shard, key >> 2, n);
 }
 
 /* Routes mostly come again in the order they were made: the first look finds it. */
@@ -186,11 +203,15 @@ static void tell(struct lv_session *s, struct lv_route_memo *memo)
 
     tell_exchange(s, memo, &grown);
     LV_TALLY(shard, messages_received, grown.count);
-    LV_TALLY(shard, messages_received_confirm, memo->wanted);
     LV_TALLY(shard, messages_routed, memo->out);
-    LV_TALLY(shard, messages_confirmed, grown.confirmed);
-    LV_TALLY(shard, unroutable_returned, grown.returned);
-    LV_TALLY(shard, unroutable_dropped, grown.dropped);
+    if ((memo->wanted | grown.confirmed) != 0) {
+        LV_TALLY(shard, messages_received_confirm, memo->wanted);
+        LV_TALLY(shard, messages_confirmed, grown.confirmed);
+    }
+    if (LV_UNLIKELY((grown.returned | grown.dropped) != 0)) {
+        LV_TALLY(shard, unroutable_returned, grown.returned);
+        LV_TALLY(shard, unroutable_dropped, grown.dropped);
+    }
     to->told = to->life;
     memo->out = memo->wanted = 0;
     memo->active_ms = lv_shard_now(shard);
@@ -298,16 +319,6 @@ void lv_count_publishers(struct lv_shard *shard)
         lv_count_memo(LV_CONTAINER_OF(shard->publishing.next, struct lv_route_memo, noted));
 }
 
-static inline void count_size(struct lv_shard *shard, uint32_t bytes)
-{
-    unsigned i = 0;
-
-    while (i < LV_SIZE_BUCKETS - 1 && bytes > lv_size_bounds[i])
-        i++;
-    lv_tally_add(shard, WORD(sizes) + i, 1);
-    LV_TALLY(shard, size_sum, bytes);
-}
-
 static void time_it(struct lv_route_memo *memo, struct lv_msg *msg, uint64_t confirm)
 {
     uint64_t ns = lv_clock_ns();
@@ -319,28 +330,38 @@ static void time_it(struct lv_route_memo *memo, struct lv_msg *msg, uint64_t con
     memo->sample_us = ns / 1000;
 }
 
-static inline void count_fate(struct lv_published_to *to, enum lv_route_fate fate)
+static void count_fate(struct lv_published_to *to, enum lv_route_fate fate)
 {
-    if (LV_UNLIKELY(fate != LV_FATE_ROUTED))
+    if (fate != LV_FATE_ROUTED)
         (*(fate == LV_FATE_RETURNED ? &to->life.returned : &to->life.dropped))++;
 }
 
-void lv_session_published(struct lv_session *s, struct lv_route_memo *memo, struct lv_msg *msg,
-                          uint64_t confirm, enum lv_route_fate fate)
+void lv_session_published_slow(struct lv_session *s, struct lv_route_memo *memo, struct lv_msg *msg,
+                               uint64_t confirm, uint64_t key)
 {
     struct lv_published_to *to = memo->published;
-    struct lv_shard *shard = s->shard;
+    bool is_last = key == memo->run_key;
 
-    if (LV_UNLIKELY(!shard->is_counting || to == NULL))
+    lv_count_run(memo);
+    if (!s->shard->is_counting || to == NULL)
         return;
-    if (LV_UNLIKELY(!memo->is_noted))
-        note(s, memo);
-    memo->run++;
-    memo->wanted += confirm != 0;
-    count_size(shard, msg->body_len);
-    count_fate(to, fate);
-    if (LV_UNLIKELY(++to->life.count % LV_SAMPLE_EVERY == 0))
-        time_it(memo, msg, confirm);
+    if (!is_last) {
+        if (!memo->is_noted)
+            note(s, memo);
+        memo->run_key = key;
+        memo->run_size = LV_SAMPLE_EVERY - (uint32_t)(to->life.count % LV_SAMPLE_EVERY);
+        memo->run_left = memo->run_size - 1;
+        if (memo->run_left != 0)
+            return;
+        lv_count_run(memo);
+    }
+    time_it(memo, msg, confirm);
+}
+
+void lv_session_unroutable(struct lv_session *s, struct lv_route_memo *memo, enum lv_route_fate fate)
+{
+    if (s->shard->is_counting && memo->published != NULL)
+        count_fate(memo->published, fate);
 }
 
 void lv_session_committed(struct lv_session *s, struct lv_route_memo *memo,
@@ -360,7 +381,7 @@ void lv_session_committed(struct lv_session *s, struct lv_route_memo *memo,
         note(s, memo);
     memo->out += queues;
     memo->published->life.count++;
-    count_size(s->shard, msg->body_len);
+    count_size(s->shard, msg->body_len, 1);
     count_fate(memo->published, fate);
 }
 

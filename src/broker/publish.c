@@ -18,12 +18,6 @@ static inline bool memo_is_exchange(const struct lv_route_memo *memo, struct lv_
     return memo->exchange_len == exchange.len && memcmp(memo->text, exchange.ptr, exchange.len) == 0;
 }
 
-static inline bool memo_is_key(const struct lv_route_memo *memo, struct lv_bytes key)
-{
-    return memo->has_key && memo->key_len == key.len &&
-           memcmp(memo->text + memo->exchange_len, key.ptr, key.len) == 0;
-}
-
 static enum lv_err memo_take(struct lv_session *s, struct lv_route_memo *memo,
                              const struct lv_route *rt)
 {
@@ -67,7 +61,7 @@ static bool may_use_keys(struct lv_session *s, struct lv_route_memo *memo,
            lv_check_operation(&s->pass, memo->checks, LV_OP_BASIC_PUBLISH_ROUTED, &on, why) == LV_OK;
 }
 
-static enum lv_err route_slow(struct lv_session *s, struct lv_route_memo *memo,
+static enum lv_err route_anew(struct lv_session *s, struct lv_route_memo *memo,
                               struct lv_bytes exchange, const struct lv_route_query *query,
                               uint64_t version, struct lv_refusal *why)
 {
@@ -112,24 +106,20 @@ static enum lv_err route_slow(struct lv_session *s, struct lv_route_memo *memo,
     return LV_OK;
 }
 
-enum lv_err lv_session_route(struct lv_session *s, struct lv_route_memo *memo,
-                             struct lv_bytes exchange, struct lv_bytes key,
-                             const struct lv_bytes *more_keys, size_t more_count,
-                             struct lv_bytes headers, struct lv_refusal *why)
+enum lv_err lv_session_route_slow(struct lv_session *s, struct lv_route_memo *memo,
+                                  struct lv_bytes exchange, struct lv_bytes key,
+                                  const struct lv_bytes *more_keys, size_t more_count,
+                                  struct lv_bytes headers, struct lv_refusal *why)
 {
     uint64_t version = atomic_load_explicit(&s->vhost->router.version, memory_order_acquire);
-
-    if (LV_LIKELY(memo->version == version && memo->allowed == lv_access_version(s->broker->access) &&
-                  more_count == 0 && memo_is_exchange(memo, exchange) && memo_is_key(memo, key)))
-        return LV_OK;
-
     struct lv_route_query query = {
         .key = key,
         .more_keys = more_keys,
         .more_count = more_count,
         .headers = headers,
     };
-    return route_slow(s, memo, exchange, &query, version, why);
+
+    return route_anew(s, memo, exchange, &query, version, why);
 }
 
 enum lv_err lv_session_find_exchange(const struct lv_session *s, struct lv_bytes exchange)
@@ -181,11 +171,22 @@ static bool publish_away(struct lv_session *s, lv_handle queue, struct lv_msg *m
     return true;
 }
 
-uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_t count,
-                            struct lv_msg *msg, uint64_t token, bool *lost, lv_lsn *end)
+static bool publish_here(struct lv_session *s, lv_handle queue, struct lv_msg *msg)
 {
     struct lv_shard *shard = s->shard;
-    lv_lsn before = shard->journal.end;
+    struct lv_home_queue *hq = lv_home_find(shard, queue);
+
+    s->away_streak = 0;
+    return LV_UNLIKELY(hq == NULL) ||
+           LV_LIKELY(lv_queue_publish(hq->queue, msg, lv_shard_now(shard)) == LV_OK);
+}
+
+__attribute__((noinline)) static uint32_t publish_to_all(struct lv_session *s,
+                                                         const lv_handle *queues, size_t count,
+                                                         struct lv_msg *msg, uint64_t token,
+                                                         bool *lost)
+{
+    struct lv_shard *shard = s->shard;
     size_t others = 0;
     uint32_t away = 0;
 
@@ -195,11 +196,8 @@ uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_
             others++;
             continue;
         }
-        struct lv_home_queue *hq = lv_home_find(shard, queues[i]);
-        if (LV_LIKELY(hq != NULL) &&
-            LV_UNLIKELY(lv_queue_publish(hq->queue, msg, lv_shard_now(shard)) != LV_OK))
+        if (!publish_here(s, queues[i], msg))
             *lost = true;
-        s->away_streak = 0;
     }
     for (size_t i = 0; others != 0 && i < count; i++) {
         if (lv_handle_loop(queues[i]) == shard->index)
@@ -209,6 +207,20 @@ uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_
         else
             *lost = true;
     }
+    return away;
+}
+
+uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_t count,
+                            struct lv_msg *msg, uint64_t token, bool *lost, lv_lsn *end)
+{
+    struct lv_shard *shard = s->shard;
+    lv_lsn before = shard->journal.end;
+    uint32_t away = 0;
+
+    if (LV_UNLIKELY(count != 1 || lv_handle_loop(queues[0]) != shard->index))
+        away = publish_to_all(s, queues, count, msg, token, lost);
+    else if (LV_UNLIKELY(!publish_here(s, queues[0], msg)))
+        *lost = true;
     *end = shard->journal.end != before ? shard->journal.end : 0;
     return away;
 }

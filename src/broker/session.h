@@ -9,6 +9,9 @@
  */
 #ifndef LV_BROKER_SESSION_H
 #define LV_BROKER_SESSION_H
+#include <stdatomic.h>
+#include <string.h>
+
 #include "base/handles.h"
 #include "engine/queue.h"
 #include "loop/conn.h"
@@ -77,7 +80,9 @@ struct lv_session {
     const struct lv_session_ops *ops;
     struct lv_broker *broker;
     struct lv_shard *shard;
-    struct lv_vhost *vhost;     /* NULL until opened */
+    struct lv_vhost *vhost; /* NULL until opened, as are the two versions */
+    const _Atomic uint64_t *topology_version,
+        *access_version;        /* what a remembered route depends on */
     struct lv_call *call;       /* the one that is away, or NULL */
     struct lv_pass pass;        /* zeroed until the login: may nothing */
     struct lv_login_try *login; /* the one under way, or NULL */
@@ -280,10 +285,12 @@ struct lv_route_memo {
     uint64_t allowed; /* version of the permissions that allowed exchange and key; 0: none did */
     uint64_t version; /* of the router, 0: nothing remembered */
     struct lv_exchange *exchange; /* valid at that version */
+    uint64_t run_key; /* a run: messages in a row that are counted together; 0: the next one begins one */
+    uint32_t run_left; /* until it is added up; of run_size */
+    uint32_t run_size;
     lv_handle *queues;
     struct lv_routed **routed; /* for each queue where it is counted, or NULL */
     uint32_t count, cap;
-    uint32_t run; /* messages since they were taken, not added yet */
     uint16_t exchange_len, key_len;
     bool has_key;      /* false: only the exchange is remembered */
     bool is_publisher; /* has published */
@@ -301,10 +308,30 @@ struct lv_route_memo {
 void lv_route_memo_fini(struct lv_session *s, struct lv_route_memo *memo);
 /* Where a message goes: memo->queues[0..count). LV_ENOTFOUND: no such exchange; LV_EREFUSED: `why` has the refusal, or code
  * 0 for an internal exchange; LV_ENOMEM. `why` is not touched on the straight road. `more_keys` and `headers` may be empty; `headers` only matters for headers exchanges. */
-enum lv_err lv_session_route(struct lv_session *s, struct lv_route_memo *memo,
-                             struct lv_bytes exchange, struct lv_bytes key,
-                             const struct lv_bytes *more_keys, size_t more_count,
-                             struct lv_bytes headers, struct lv_refusal *why) LV_MUST_USE;
+enum lv_err lv_session_route_slow(struct lv_session *s, struct lv_route_memo *memo,
+                                  struct lv_bytes exchange, struct lv_bytes key,
+                                  const struct lv_bytes *more_keys, size_t more_count,
+                                  struct lv_bytes headers, struct lv_refusal *why) LV_MUST_USE;
+static inline bool lv_route_memo_is(const struct lv_route_memo *memo, struct lv_bytes exchange,
+                                    struct lv_bytes key)
+{
+    return memo->exchange_len == exchange.len && memo->has_key && memo->key_len == key.len &&
+           memcmp(memo->text, exchange.ptr, exchange.len) == 0 &&
+           memcmp(memo->text + exchange.len, key.ptr, key.len) == 0;
+}
+LV_MUST_USE static inline enum lv_err lv_session_route(struct lv_session *s,
+                                                       struct lv_route_memo *memo,
+                                                       struct lv_bytes exchange, struct lv_bytes key,
+                                                       const struct lv_bytes *more_keys,
+                                                       size_t more_count, struct lv_bytes headers,
+                                                       struct lv_refusal *why)
+{
+    if (LV_LIKELY(memo->version == atomic_load_explicit(s->topology_version, memory_order_acquire) &&
+                  memo->allowed == atomic_load_explicit(s->access_version, memory_order_acquire) &&
+                  more_count == 0 && lv_route_memo_is(memo, exchange, key)))
+        return LV_OK;
+    return lv_session_route_slow(s, memo, exchange, key, more_keys, more_count, headers, why);
+}
 /* Can this exchange be published to? LV_ENOTFOUND, LV_EREFUSED (internal). */
 enum lv_err lv_session_find_exchange(const struct lv_session *s,
                                      struct lv_bytes exchange) LV_MUST_USE;
@@ -315,10 +342,23 @@ enum lv_err lv_session_find_exchange(const struct lv_session *s,
 uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_t count,
                             struct lv_msg *msg, uint64_t token, bool *lost, lv_lsn *end);
 /* Counts a message that lv_session_route has found a way for, before lv_session_publish: also one that goes to no queue.
- * `confirm` is its number among those that the publisher wants confirmed, 0: it does not. */
+ * `confirm` is its number among those that the publisher wants confirmed, 0: it does not. Messages of one size on one way are
+ * a run: only its first and its last one cost more than a comparison. */
+void lv_session_published_slow(struct lv_session *s, struct lv_route_memo *memo, struct lv_msg *msg,
+                               uint64_t confirm, uint64_t key);
+static inline void lv_session_published(struct lv_session *s, struct lv_route_memo *memo,
+                                        struct lv_msg *msg, uint64_t confirm)
+{
+    uint64_t key = (uint64_t)msg->body_len << 2 | (confirm != 0 ? 2u : 0u) | 1u;
+
+    if (LV_LIKELY(key == memo->run_key) && LV_LIKELY(--memo->run_left != 0))
+        return;
+    lv_session_published_slow(s, memo, msg, confirm, key);
+}
 enum lv_route_fate { LV_FATE_ROUTED, LV_FATE_RETURNED, LV_FATE_DROPPED };
-void lv_session_published(struct lv_session *s, struct lv_route_memo *memo, struct lv_msg *msg,
-                          uint64_t confirm, enum lv_route_fate fate);
+/* What becomes of one that goes to no queue. */
+void lv_session_unroutable(struct lv_session *s, struct lv_route_memo *memo,
+                           enum lv_route_fate fate);
 /* The same for one that was routed some time ago, to `queues` queues. */
 void lv_session_committed(struct lv_session *s, struct lv_route_memo *memo,
                           const struct lv_msg *msg, uint32_t queues, enum lv_route_fate fate);

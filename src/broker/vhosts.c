@@ -71,9 +71,12 @@ void lv_vhost_forget(struct lv_broker *b, struct lv_bytes name)
 bool lv_vhost_enter(struct lv_session *s, struct lv_bytes name)
 {
     s->vhost = lv_vhost_find(s->broker, name);
-    if (s->vhost != NULL)
-        atomic_fetch_add(&s->vhost->sessions, 1);
-    return s->vhost != NULL;
+    if (s->vhost == NULL)
+        return false;
+    atomic_fetch_add(&s->vhost->sessions, 1);
+    s->topology_version = &s->vhost->router.version;
+    s->access_version = lv_access_version_word(s->broker->access);
+    return true;
 }
 
 void lv_vhost_leave(struct lv_session *s)

@@ -418,6 +418,7 @@ void lv_queue_drop_slots(struct lv_queue *q, const uint32_t *slots, size_t n)
 
     for (size_t i = 0; i < n; i++) {
         const struct lv_entry *e = &lv_slot_at(&q->slots, slots[i])->entry;
+        lv_queue_forget_passing(q, e);
         if (!lv_entry_is_logged(e))
             continue;
         if (lv_queue_is_kept(q, e))
@@ -506,6 +507,7 @@ void lv_queue_purge_kept(struct lv_queue *q)
             const struct lv_slot *s = &chunk->slots[i];
             if (s->entry.place == 0 || s->next == LV_SLOT_UNSETTLED)
                 continue;
+            lv_queue_forget_passing(q, &s->entry);
             if (lv_queue_is_kept(q, &s->entry))
                 drops_add(&d, lv_entry_seq(&s->entry), 1);
             lv_queue_unlive(q, &s->entry);

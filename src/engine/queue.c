@@ -67,7 +67,6 @@ static inline enum lv_err take_oldest(struct lv_queue *q, bool wants_slot, struc
         } else {
             if (q->journal != NULL)
                 lv_queue_drop_slots(q, &slot, 1);
-            lv_queue_forget_passing(q, &e);
             lv_slots_drop(&q->slots, slot);
         }
     } else {
@@ -75,15 +74,13 @@ static inline enum lv_err take_oldest(struct lv_queue *q, bool wants_slot, struc
         if (wants_slot && (d->slot = lv_slots_take(&q->slots, e)) == LV_SLOT_NONE)
             return LV_ENOMEM;
         lv_ready_pop(&q->ready);
-        if (!wants_slot)
-            lv_queue_forget_passing(q, &e);
         if (LV_UNLIKELY(q->journal != NULL))
             lv_queue_left_ready(q, &e, wants_slot);
     }
     d->msg = e.msg;
     d->redelivered = lv_entry_is_redelivered(&e) || lv_entry_seq(&e) < q->redelivered_below;
-    q->out.redeliver += d->redelivered;
-    lv_queue_note(q);
+    if (LV_UNLIKELY(d->redelivered))
+        q->out.redeliver++;
     q->ready_bytes -= e.msg->body_len;
     if (lv_queue_ready_count(q) == 0)
         q->ready_bytes = 0; /* after a restart it begins as a bound */
@@ -106,6 +103,9 @@ static inline void hand_over(struct lv_queue *q, struct lv_consumer *c, const st
 void lv_queue_dispatch(struct lv_queue *q, lv_time_ms now)
 {
     (void)now;
+    if (q->round.top == NULL || lv_queue_ready_count(q) == 0)
+        return;
+    lv_queue_note(q);
     while (q->round.top != NULL && lv_queue_ready_count(q) != 0) {
         struct lv_consumer *c = lv_round_next(&q->round);
         struct lv_delivery d;
@@ -129,9 +129,9 @@ void lv_queue_dispatch(struct lv_queue *q, lv_time_ms now)
 enum lv_err lv_queue_get(struct lv_queue *q, bool no_ack, lv_time_ms now, struct lv_delivery *d)
 {
     (void)now;
+    lv_queue_note(q);
     if (lv_queue_ready_count(q) == 0) {
         q->out.get_empty++;
-        lv_queue_note(q);
         return LV_ENOTFOUND;
     }
     if (LV_UNLIKELY(q->journal != NULL) && !lv_queue_head_can_go(q)) {
@@ -156,7 +156,7 @@ static inline enum lv_err publish_through(struct lv_queue *q, struct lv_msg *msg
     struct lv_delivery d = { .msg = msg, .slot = LV_SLOT_NONE };
 
     if (c->no_ack) {
-        q->out.deliver_no_ack++;
+        q->through++;
     } else {
         d.msg = lv_msg_keep(msg);
         if (d.msg == NULL)
@@ -167,7 +167,9 @@ static inline enum lv_err publish_through(struct lv_queue *q, struct lv_msg *msg
             lv_msg_unref(d.msg);
             return LV_ENOMEM;
         }
-        if (q->is_durable && msg->persistent) {
+        if (q->is_durable && !msg->persistent) {
+            q->passing++;
+        } else if (q->is_durable) {
             enum lv_err err = lv_queue_log_slot(q, msg, d.slot);
             if (err != LV_OK) {
                 lv_slots_drop(&q->slots, d.slot);
@@ -179,9 +181,7 @@ static inline enum lv_err publish_through(struct lv_queue *q, struct lv_msg *msg
         q->unsettled_bytes += d.msg->body_len;
         q->unsettled_here_bytes += d.msg->body_len;
         q->out.deliver++;
-        q->passing += q->is_durable && !msg->persistent;
     }
-    q->published++;
     lv_queue_note(q);
     hand_over(q, c, &d);
     if (LV_UNLIKELY(q->journal != NULL) && d.slot != LV_SLOT_NONE)
@@ -197,7 +197,6 @@ enum lv_err lv_queue_publish(struct lv_queue *q, struct lv_msg *msg, lv_time_ms 
     if (q->journal != NULL) {
         enum lv_err err = lv_queue_put(q, msg);
         if (err == LV_OK) {
-            q->published++;
             lv_queue_note(q);
             lv_queue_dispatch(q, now);
         }
@@ -215,7 +214,6 @@ enum lv_err lv_queue_publish(struct lv_queue *q, struct lv_msg *msg, lv_time_ms 
     }
     q->seq_next++;
     q->ready_bytes += kept->body_len;
-    q->published++;
     lv_queue_note(q);
     /* Only after a dispatch that memory cut short, or before the first one of a new consumer. */
     lv_queue_dispatch(q, now);
@@ -235,7 +233,6 @@ static inline void forget(struct lv_queue *q, uint32_t number, struct lv_slot *s
 {
     struct lv_entry e = slot->entry;
 
-    lv_queue_forget_passing(q, &e);
     lv_slots_drop(&q->slots, number);
     if (LV_LIKELY(lv_entry_is_here(&e)))
         lv_msg_unref(e.msg);
@@ -347,9 +344,10 @@ void lv_queue_counts(const struct lv_queue *q, struct lv_queue_counts *out)
         .persistent = q->is_durable ? all - LV_MIN(all, q->passing) : 0,
         .ready_bytes = q->ready_bytes,
         .unsettled_bytes = q->unsettled_bytes,
-        .published = q->published,
+        .published = q->seq_next - q->seq_base + q->through,
         .out = q->out,
     };
+    out->out.deliver_no_ack += q->through;
 }
 
 /* ---- whoever shows it ---- */

@@ -23,14 +23,15 @@ struct lv_queue {
     struct lv_slots slots; /* unsettled and returned */
 
     /* for whoever shows it */
-    bool is_noted; /* that the counts changed; or nobody watches */
-    uint64_t published;
-    struct lv_queue_totals out;
+    uint64_t seq_base; /* of the first message since lv_queue_new or the restart */
+    uint64_t through;  /* messages that went to a no_ack consumer at once, without a place */
+    struct lv_queue_totals out; /* without these */
     void *watcher;
 
     /* the log */
     struct lv_journal *journal; /* NULL: none, and all below is unused */
     uint64_t id, name;
+    bool is_noted; /* that the counts changed; or nobody watches */
     bool is_durable;
     bool is_loading; /* one load at a time is on its way */
     bool is_moving;  /* a load for lv_queue_move is on its way */

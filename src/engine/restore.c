@@ -953,7 +953,7 @@ enum lv_err lv_recovery_fill(struct lv_recovery *r, uint64_t id, struct lv_queue
     if (err != LV_OK)
         return err;
     q->handed_to = q->handed_ok = q->redelivered_below = from->handed;
-    q->seq_next = LV_MAX(from->seq_next, from->handed);
+    q->seq_next = q->seq_base = LV_MAX(from->seq_next, from->handed);
     q->state_place = from->state_place;
     if (from->exists)
         lv_queue_changed(q);

@@ -178,6 +178,11 @@ uint64_t lv_access_version(const struct lv_access *a)
     return atomic_load_explicit(&a->version, memory_order_acquire);
 }
 
+const _Atomic uint64_t *lv_access_version_word(const struct lv_access *a)
+{
+    return &a->version;
+}
+
 /* ---- preparing ---- */
 
 static enum lv_err decode(enum lv_access_kind kind, struct lv_bytes key, struct lv_bytes value,

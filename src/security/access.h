@@ -56,6 +56,8 @@ void lv_access_limit_node(struct lv_access *a, int64_t max_connections, int64_t 
 
 /* ---- looking up ---- */
 uint64_t lv_access_version(const struct lv_access *a);
+/* Where that stands, for who asks for every message. It grows; as long as `a`. */
+const _Atomic uint64_t *lv_access_version_word(const struct lv_access *a);
 const struct lv_vhost_record *lv_access_vhost(const struct lv_access *a, struct lv_bytes name);
 const struct lv_user_record *lv_access_user(const struct lv_access *a, struct lv_bytes name);
 const struct lv_permission_record *lv_access_permission(const struct lv_access *a,

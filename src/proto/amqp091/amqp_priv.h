@@ -109,6 +109,7 @@ struct lv_amqp_sub {
     struct lv_link link;       /* in ch->consumers */
     uint32_t refs;             /* the consumer itself and its entries in ch->unacked */
     struct lv_amqp_used *used; /* the channel's */
+    uint64_t delivered;        /* not counted there yet */
     bool is_get, is_exclusive;
     uint8_t tag_len;
     uint8_t queue_len;
@@ -177,6 +178,7 @@ struct lv_amqp_chan {
     uint32_t consumed_open; /* unsettled deliveries of consumers (gets not counted) */
     struct lv_amqp_used *used;
     uint32_t used_count;
+    uint64_t seen_tag;    /* last_tag when it was described last */
     lv_time_ms active_ms; /* when it was last heard of, or delivered to */
     uint64_t late_tag;    /* at late_since, nothing after it was handed out */
     lv_time_ms late_since;
@@ -337,6 +339,8 @@ void lv_amqp_recheck(struct lv_session *s);
 void lv_amqp_chan_resume(struct lv_amqp_chan *ch);
 /* Where the channel counts what it gets from the queue; NULL: no memory. It stays as long as the channel. */
 struct lv_amqp_used *lv_amqp_used_of(struct lv_amqp_chan *ch, struct lv_bytes queue) LV_MUST_USE;
+/* Counts there what the consumer was delivered. */
+void lv_amqp_sub_count(struct lv_amqp_sub *sub);
 void lv_amqp_used_free(struct lv_amqp_chan *ch);
 struct lv_amqp_sub *lv_amqp_sub_new(struct lv_amqp_chan *ch, struct lv_bytes tag,
                                     struct lv_bytes queue, struct lv_bytes arguments) LV_MUST_USE;

@@ -68,10 +68,18 @@ struct lv_amqp_sub *lv_amqp_sub_new(struct lv_amqp_chan *ch, struct lv_bytes tag
     return sub;
 }
 
+void lv_amqp_sub_count(struct lv_amqp_sub *sub)
+{
+    *(sub->sub.no_ack ? &sub->used->out.deliver_no_ack : &sub->used->out.deliver) += sub->delivered;
+    sub->delivered = 0;
+}
+
 void lv_amqp_sub_unref(struct lv_amqp_sub *sub)
 {
-    if (--sub->refs == 0)
-        lv_mem_free(sub, LV_TAG_CHANNEL);
+    if (--sub->refs != 0)
+        return;
+    lv_amqp_sub_count(sub);
+    lv_mem_free(sub, LV_TAG_CHANNEL);
 }
 
 struct lv_amqp_sub *lv_amqp_consumer_find(struct lv_amqp_chan *ch, struct lv_bytes tag)
@@ -206,15 +214,13 @@ enum lv_sink_answer lv_amqp_deliver(struct lv_sub *base, const struct lv_deliver
         }
         sub->refs++;
         ch->consumed_open++;
-        sub->used->out.deliver++;
-    } else {
-        sub->used->out.deliver_no_ack++;
     }
-    sub->used->out.redeliver += d->redelivered;
-    ch->active_ms = lv_loop_now(ch->conn->s.conn.loop);
-    write_delivery(sub, d, ++ch->last_tag);
+    sub->delivered++;
+    if (LV_UNLIKELY(d->redelivered))
+        sub->used->out.redeliver++;
     if (LV_UNLIKELY(d->msg->stamp != 0))
         lv_session_delivered(&ch->conn->s, d);
+    write_delivery(sub, d, ++ch->last_tag);
     /* A client that must settle is waited for: it begins while the rest of the turn goes on. */
     if (LV_UNLIKELY(ch->conn->s.conn.out_bytes > LV_OUT_EAGER_BYTES) && d->slot != LV_SLOT_NONE)
         lv_conn_flush(&ch->conn->s.conn);
@@ -380,6 +386,7 @@ void lv_amqp_cancelled(struct lv_sub *base)
         LV_AMQP_SEND(ac, sub->ch->number, basic_cancel, .consumer_tag = lv_amqp_sub_tag(sub),
                      .no_wait = true);
     lv_list_remove(&sub->link);
+    lv_amqp_sub_count(sub);
     lv_amqp_sub_unref(sub);
 }
 

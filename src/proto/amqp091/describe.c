@@ -103,10 +103,21 @@ static void queues(const struct lv_amqp_chan *ch, struct lv_census *census,
     }
 }
 
-static struct lv_channel_info *channel(const struct lv_amqp_chan *ch, struct lv_census *census)
+/* What was delivered since the last time counts as activity of now: deliveries take no time of their own. */
+static lv_time_ms last_active(struct lv_amqp_chan *ch)
+{
+    LV_LIST_FOR (l, &ch->consumers)
+        lv_amqp_sub_count(LV_CONTAINER_OF(l, struct lv_amqp_sub, link));
+    if (ch->last_tag != ch->seen_tag)
+        ch->active_ms = lv_loop_now(ch->conn->s.conn.loop);
+    ch->seen_tag = ch->last_tag;
+    return ch->pub != NULL ? LV_MAX(ch->active_ms, ch->pub->memo.active_ms) : ch->active_ms;
+}
+
+static struct lv_channel_info *channel(struct lv_amqp_chan *ch, struct lv_census *census)
 {
     struct lv_channel_info *out = lv_census_alloc(census, sizeof(*out));
-    lv_time_ms active_ms = ch->active_ms;
+    lv_time_ms active_ms = last_active(ch);
 
     if (out == NULL)
         return NULL;
@@ -124,7 +135,6 @@ static struct lv_channel_info *channel(const struct lv_amqp_chan *ch, struct lv_
         published(ch, out);
         if (!census->counts_only)
             exchanges(ch, census, out);
-        active_ms = LV_MAX(active_ms, ch->pub->memo.active_ms);
     }
     out->idle_since_ms = lv_idle_since(active_ms);
     consumers(ch, census, out);
@@ -135,7 +145,7 @@ static void channels(const struct lv_amqp_conn *ac, struct lv_census *census,
                      struct lv_connection_info *out)
 {
     for (uint32_t i = ac->chan_cap; i-- > 0;) {
-        const struct lv_amqp_chan *ch = ac->chans[i];
+        struct lv_amqp_chan *ch = ac->chans[i];
         struct lv_channel_info *info;
         if (ch == NULL || ch->state == LV_AMQP_CHAN_CLOSING || (info = channel(ch, census)) == NULL)
             continue;

@@ -121,6 +121,13 @@ static size_t extra_keys(struct lv_amqp_chan *ch, struct lv_bytes headers, const
 
 /* ---- to the queues ---- */
 
+static void unroutable(struct lv_amqp_chan *ch, const struct publish *p)
+{
+    lv_session_unroutable(&ch->conn->s, &ch->pub->memo, lv_amqp_fate(0, p->mandatory));
+    if (p->mandatory)
+        lv_amqp_return(ch, p->msg);
+}
+
 static void send_to(struct lv_amqp_chan *ch, struct publish *p, const lv_handle *queues,
                     uint32_t count)
 {
@@ -132,10 +139,9 @@ static void send_to(struct lv_amqp_chan *ch, struct publish *p, const lv_handle 
         lv_amqp_tx_publish(ch, p->msg, queues, count, p->mandatory);
         return;
     }
-    if (LV_UNLIKELY(count == 0 && p->mandatory))
-        lv_amqp_return(ch, p->msg);
-    lv_session_published(&ch->conn->s, &ch->pub->memo, p->msg, confirm,
-                         lv_amqp_fate(count, p->mandatory));
+    lv_session_published(&ch->conn->s, &ch->pub->memo, p->msg, confirm);
+    if (LV_UNLIKELY(count == 0))
+        unroutable(ch, p);
     uint32_t lack = lv_session_publish(&ch->conn->s, queues, count, p->msg,
                                        lv_amqp_confirm_token(ch), &lost, &end);
     lv_amqp_confirm(ch, lost ? LV_AMQP_NACKED : lack, end);
