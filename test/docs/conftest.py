@@ -1,6 +1,7 @@
 import os
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TEST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [TEST, os.path.join(TEST, "ops")]
 
 from interop.fixtures import broker, broker_of_session  # noqa: E402,F401

@@ -1,6 +1,7 @@
 """The guide's pages do what they say: their files are written, their commands run in one shell, from top to bottom."""
 
 import ast
+import glob
 import os
 import re
 import shutil
@@ -9,7 +10,8 @@ import subprocess
 import pika
 import pytest
 
-from support.broker import leveretd_path
+from certificates import Certificates
+from support.broker import Leveret, leveretd_path
 from support.net import free_ports
 from support.rabbitmq import SCRIPTS, RabbitMQ, is_installed
 
@@ -43,6 +45,8 @@ class Shell:
                                         stderr=open(folder / "stderr", "wb"), text=True, start_new_session=True)
 
     def with_ports(self, text):
+        if not self.ports:
+            return text
         return re.sub(r"\b(" + "|".join(self.ports) + r")\b", lambda port: self.ports[port[1]], text)
 
     def write(self, text):
@@ -103,6 +107,65 @@ def shell(tmp_path):
     for one in made:
         one.end()
 
+
+# ---- pages that show single commands: each against a broker that runs ----
+
+COMMANDS = {
+    # page: what stands for something else here
+    "backup.md": {"leveretd --data-dir /var/lib/leveret-new":
+                  "timeout 2 leveretd --data-dir /var/lib/leveret-new --amqp-listen 127.0.0.1:0 --http-listen none "
+                  "--metrics-listen none || [ $? = 124 ]",
+                  "/var/lib/leveret": "{data}", "/backups": "{folder}/backups"},
+    "http-api.md": {"localhost:15672": "{http}", "/var/lib/leveret": "{data}"},
+    "command-line.md": {"leveret add_user alice": "echo secret | leveret add_user alice",
+                        "leveret completion fish | source": "leveret completion fish >/dev/null"},
+}
+
+
+@pytest.mark.parametrize("page", COMMANDS)
+def test_commands(shell, tmp_path, page):
+    with Leveret(http_listen="127.0.0.1:0") as server:
+        data = os.path.join(server.dir, "data")
+        run = shell()
+        (tmp_path / "backups").mkdir()
+        run.run(f"export LEVERET_DATA_DIR={data}")
+        for language, text in blocks(page):
+            if language != "sh":
+                continue
+            for old, new in COMMANDS[page].items():
+                text = text.replace(old, new)
+            for name, value in (("data", data), ("folder", str(tmp_path)), ("http", f"127.0.0.1:{server.http_port}")):
+                text = text.replace("{" + name + "}", value)
+            run.run(text)
+
+
+def configurations():
+    for path in sorted(glob.glob(os.path.join(ROOT, "docs", "guide", "*.md"))):
+        for number, (language, text) in enumerate(blocks(os.path.basename(path))):
+            if language == "ini":
+                yield pytest.param(text, id=f"{os.path.basename(path)}-{number}")
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    made = Certificates(tmp_path_factory.mktemp("certs"))
+    made.issue("server", common_name="localhost")
+    return made
+
+
+@pytest.mark.parametrize("text", list(configurations()))
+def test_configurations(certificates, tmp_path, text):
+    """What a page shows of rabbitmq.conf is good by leveretd --check."""
+    for shown, there in (("server.pem", "server.pem"), ("server.key", "server.key"), ("clients-ca.pem", "ca.pem")):
+        text = text.replace(f"/etc/leveret/{shown}", certificates.path(there))
+    text = re.sub(r"(load_definitions\s*=).*", "", text)
+    (tmp_path / "shown.conf").write_text(text)
+    done = subprocess.run([leveretd_path(), "--check", "--config", tmp_path / "shown.conf"], cwd=tmp_path, capture_output=True,
+                          text=True, timeout=20, env={**os.environ, "BROKER_USER": "me"})
+    assert done.returncode == 0, done.stderr
+
+
+# ---- pages that are one story ----
 
 @pytest.mark.timeout(120)
 def test_celery(shell):
