@@ -157,6 +157,11 @@ SCHEMAS = {
         "users:[x]? vhosts:[x]? permissions:[x]? topic_permissions:[x]? parameters:[x]? global_parameters:[x]? policies:[x]? "
         "queues:[x]? exchanges:[x]? bindings:[x]?", "an export; unknown keys are read over"),
 
+    "ImportReport": ("dry_run:b total:i new:i changed:i same:i ignored:i items:[ImportItem]",
+                     "what an import would do (`dry_run=true`); what stays the same is counted only"),
+    "ImportItem": ("list:s number:i vhost:s? name:s outcome:new|changed|ignored note:s?", "an item of the file"),
+    "Import": ("user:s vhost:s dry_run:b state:reading|applying done:i total:i", "an import under way"),
+
     # virtual hosts, users, and what they may
     "Vhost": (
         "name:s description:s tags:[s] default_queue_type:s metadata:VhostMetadata protected_from_deletion:b?@4.1 tracing:b "
@@ -278,7 +283,7 @@ DESCRIPTIONS = {
     "use_regex": "`name` is a regular expression", "pagination": "ignored", "disable_stats": "without rates and statistics",
     "enable_queue_totals": "with the three numbers of messages all the same", "if-unused": "only when nobody uses it",
     "if-empty": "only when it is empty", "download": "name of the file that browsers save", "memory": "with the memory in parts",
-    "binary": "ignored", "topics": "overview, queues, connections, ... separated by commas",
+    "binary": "ignored", "dry_run": "tell what would change, and change nothing", "topics": "overview, queues, connections, ... separated by commas",
 }
 
 # access: who may. `-` everybody, without a login; U users with any of the four tags; M monitoring; P policymaker; V a user
@@ -336,10 +341,10 @@ ROUTES = [
     ("Broker", "/rebalance/queues", "A", post(None, {204: None}, "spread queues over nodes")),
     ("Broker", "/reset", "A", delete("forget statistics")),
     ("Broker", "/reset/{node}", "A", delete("forget statistics of a node")),
-    ("Definitions", "/definitions", "A", get("Definitions", "export", "download:s"),
-     post("json:DefinitionsBody", {204: None}, "import")),
-    ("Definitions", "/definitions/{vhost}", "A", get("VhostDefinitions", "export a virtual host", "download:s"),
-     post("json:DefinitionsBody", {204: None}, "import into a virtual host")),
+    ("Definitions", "/definitions", "A", get("Definitions", "export; an ETag tells whether it has changed", "download:s columns:s"),
+     post("json:DefinitionsBody", {200: "ImportReport", 204: None}, "import", query="dry_run:b")),
+    ("Definitions", "/definitions/{vhost}", "A", get("VhostDefinitions", "export a virtual host", "download:s columns:s"),
+     post("json:DefinitionsBody", {200: "ImportReport", 204: None}, "import into a virtual host", query="dry_run:b")),
 
     ("Parameters", "/parameters", "P", rows("Parameter", "parameters")),
     ("Parameters", "/parameters/{component}", "P", rows("Parameter", "parameters of a component")),
@@ -459,6 +464,7 @@ ROUTES = [
     ("Health", "/health/checks/reached-target-cluster-size", "-", check("all nodes are there", since="4.1")),
 
     ("Leveret", "/openapi.json", "-", get("o", "this description", since="never")),
+    ("Leveret", "/x/imports", "A", get(["Import"], "imports of definitions under way", since="never")),
     ("Leveret", "/x/live", "U", {"method": "get", "answers": {200: "events", 400: "Error"}, "query": "topics:s", "since": "never",
                                  "summary": "what changes, as server-sent events"}),
     ("Leveret", "/x/queues/{vhost}/{queue}/peek", "V",

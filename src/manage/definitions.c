@@ -1,234 +1,374 @@
-/* Everything that has a name, as a file: out and in. */
+/* Everything that has a name, out as one file, and in.
+ *
+ * Out: the registry copies it in one turn, and the copy is written as the client takes it. In: the room's worker reads the file,
+ * then the registry applies it in slices, so that neither messages nor other requests wait. */
 #include "broker/definitions.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "manage/ask.h"
-#include "manage/form.h"
 #include "manage/manage_priv.h"
+#include "manage/members.h"
+#include "manage/multipart.h"
 #include "manage/router.h"
 
-#define READ_BYTES 32768u
-#define STEPS_PER_TURN 200u
+#define PIECE_BYTES 16384u
+#define ITEMS_PER_TURN 500u
 
 /* ---- out ---- */
 
-static void snapshot_clean(struct lv_request *r)
+struct export
 {
-    lv_snapshot_free(*(struct lv_snapshot **)r->work);
+    struct lv_snapshot *snapshot;
+    uint64_t version;
+    struct lv_json_columns columns;
+    struct lv_members members;
+};
+
+static void export_clean(struct lv_request *r)
+{
+    lv_snapshot_free(((struct export *)r->work)->snapshot);
 }
 
 static void write_on(struct lv_request *r)
 {
-    struct lv_snapshot *snapshot = *(struct lv_snapshot **)r->work;
+    struct export *e = r->work;
+    struct lv_buf *body = &r->reply.body;
+    uint8_t piece[PIECE_BYTES];
     size_t got;
 
-    for (;;) {
-        uint8_t *room = lv_buf_room(&r->reply.body, READ_BYTES);
-        if (room == NULL || lv_snapshot_read(snapshot, room, READ_BYTES, &got) != LV_OK) {
-            r->reply.body.is_short = true;
-            break;
-        }
-        if (got == 0)
-            break;
-        r->reply.body.len += got;
-        if (!lv_reply_push(r))
+    do {
+        if (lv_snapshot_read(e->snapshot, piece, sizeof(piece), &got) != LV_OK)
+            body->is_short = true;
+        lv_members_pass(&e->members, lv_bytes(piece, got), body);
+        if (got == 0 || body->is_short) {
+            r->go_on = NULL;
+            lv_reply_end(r);
             return;
+        }
+    } while (lv_reply_push(r));
+}
+
+static void add_tag(struct lv_request *r, uint64_t version)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof(text), "\"%016llx\"", (unsigned long long)version);
+    lv_reply_header(r, "etag", lv_bytes_str(text));
+}
+
+/* Browsers save it under that name. */
+static void add_name(struct lv_request *r)
+{
+    struct lv_bytes name = lv_url_param(&r->url, "download");
+    struct lv_buf text = { 0 };
+
+    if (name.len == 0)
+        return;
+    lv_buf_add_str(&text, "attachment; filename=\"");
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.ptr[i] == '"' || name.ptr[i] == '\\')
+            lv_buf_add(&text, "\\", 1);
+        lv_buf_add(&text, name.ptr + i, 1);
     }
-    r->go_on = NULL;
-    lv_reply_end(r);
-}
-
-static enum lv_err take(struct lv_broker *b, struct lv_change *c)
-{
-    return lv_definitions_take(b, c->r->vhost, c->record);
-}
-
-/* What a client that has this text need not be sent again. */
-static void entity_tag(const struct lv_request *r, char *out, size_t cap)
-{
-    (void)snprintf(out, cap, "W/\"%llx-%zu\"",
-                   (unsigned long long)lv_definitions_version(r->room->broker), r->vhost.len);
+    lv_buf_add(&text, "\"", 1);
+    lv_reply_header(r, "content-disposition", lv_buf_view(&text));
+    lv_buf_fini(&text);
 }
 
 static void taken(struct lv_request *r, struct lv_change *c)
 {
-    struct lv_bytes name = lv_url_param(&r->url, "download");
-    char tag[64], disposition[300];
+    struct export *e = c->record;
 
+    if (c->err == LV_ENOTFOUND) {
+        lv_reply_bad_request(r, "vhost_not_found");
+        return;
+    }
     if (c->err != LV_OK) {
         lv_reply_changed(r, c);
         return;
     }
-    entity_tag(r, tag, sizeof(tag));
-    lv_reply_header(r, "etag", lv_bytes_str(tag));
-    if (name.len != 0 && memchr(name.ptr, '"', name.len) == NULL) {
-        (void)snprintf(disposition, sizeof(disposition), "attachment; filename=\"%.*s\"",
-                       LV_BYTES_FMT(name));
-        lv_reply_header(r, "content-disposition", lv_bytes_str(disposition));
-    }
+    if (lv_json_columns(lv_url_param(&r->url, "columns"), &e->columns))
+        e->members.wanted = &e->columns;
+    add_tag(r, e->version);
+    add_name(r);
     (void)lv_reply_json(r, 200);
     r->go_on = write_on;
     write_on(r);
 }
 
+static enum lv_err take(struct lv_broker *b, struct lv_change *c)
+{
+    struct export *e = c->record;
+
+    e->version = lv_definitions_version(b);
+    return lv_definitions_take(b, c->r->args[0], &e->snapshot);
+}
+
+/* Does the client have what there is? If-None-Match: "1", W/"2", or *. */
+static bool is_known(const struct lv_request *r)
+{
+    struct lv_bytes have = lv_http_header(&r->head, "if-none-match");
+    char tag[24];
+
+    int n = snprintf(tag, sizeof(tag), "\"%016llx\"",
+                     (unsigned long long)lv_definitions_version(r->room->broker));
+    return lv_bytes_eq(have, LV_BYTES_LIT("*")) ||
+           (have.len != 0 && memmem(have.ptr, have.len, tag, (size_t)n) != NULL);
+}
+
 void lv_api_definitions(struct lv_request *r)
 {
-    struct lv_snapshot **snapshot = lv_request_alloc(r, sizeof(struct lv_snapshot *));
+    struct export *e;
     struct lv_change *c;
-    char tag[64];
 
-    if (snapshot == NULL) {
-        lv_reply_no_memory(r);
-        return;
-    }
-    entity_tag(r, tag, sizeof(tag));
-    if (lv_bytes_eq(lv_http_header(&r->head, "if-none-match"), lv_bytes_str(tag))) {
-        lv_reply_header(r, "etag", lv_bytes_str(tag));
+    if (is_known(r)) {
+        add_tag(r, lv_definitions_version(r->room->broker));
         lv_reply_empty(r, 304);
         return;
     }
-    r->work = (void *)snapshot;
-    r->clean = snapshot_clean;
-    c = lv_change_new(r, take, (void *)snapshot);
+    e = lv_request_alloc(r, sizeof(*e));
+    if (e == NULL) {
+        lv_reply_no_memory(r);
+        return;
+    }
+    r->work = e;
+    r->clean = export_clean;
+    c = lv_change_new(r, take, e);
     if (c == NULL)
         return;
     c->done = taken;
     lv_change_send(c);
 }
 
-/* ---- in: parsed by the worker, applied by the registry in slices ---- */
+/* ---- in ---- */
 
 struct import {
-    struct lv_job job; /* first */
-    struct lv_errand errand;
+    struct lv_job job;       /* first */
+    struct lv_errand errand; /* when it has been read */
     struct lv_request *r;
+    struct lv_link link; /* in room->imports */
     struct lv_bytes text;
-    struct lv_definitions *definitions;
-    bool is_dry, is_begun;
+    _Atomic(struct lv_definitions *) definitions; /* once it is read */
+    struct lv_bytes redirect;                     /* where a form wants its browser to go */
+    bool is_dry;
     enum lv_err err;
+    size_t at; /* of a dry run's answer: items that were looked at */
     char why[LV_DEFINITIONS_WHY_MAX];
 };
 
 static void import_clean(struct lv_request *r)
 {
-    lv_definitions_free(((struct import *)r->work)->definitions);
+    struct import *i = r->work;
+
+    lv_list_remove(&i->link);
+    lv_definitions_free(atomic_load(&i->definitions));
 }
 
-static enum lv_errand_step import_run(struct lv_shard *shard, struct lv_errand *errand)
+static void put_sums(struct lv_json *j, const struct lv_definitions *d)
 {
-    struct import *in = LV_CONTAINER_OF(errand, struct import, errand);
-
-    if (in->err != LV_OK && in->err != LV_EAGAIN)
-        return LV_ERRAND_DONE; /* it could not be parsed */
-    if (!in->is_begun)
-        lv_definitions_begin(in->definitions, in->is_dry);
-    in->is_begun = true;
-    in->err = lv_definitions_step(lv_shard_broker(shard), in->definitions, STEPS_PER_TURN, in->why,
-                                  sizeof(in->why));
-    return in->err == LV_EAGAIN ? LV_ERRAND_AGAIN : in->is_dry ? LV_ERRAND_DONE : LV_ERRAND_STABLE;
-}
-
-/* On the worker's thread. */
-static void parse(struct lv_job *job)
-{
-    struct import *in = (struct import *)job;
-    struct lv_bytes vhost = in->r->vhost;
-
-    in->err = lv_definitions_parse(in->r->room->settings, in->text, vhost, &in->definitions,
-                                   in->why, sizeof(in->why));
-    lv_errand_send(in->r->room->broker, 0, &in->errand);
-}
-
-/* What a dry run found: every item, and what would become of it. */
-static void reply_plan(struct lv_request *r, const struct import *in)
-{
-    struct lv_json *j = lv_reply_json(r, 200);
+    uint64_t sums[LV_IMPORT_OUTCOMES] = { 0 };
     struct lv_import_item item;
-    uint64_t counts[LV_IMPORT_OUTCOMES] = { 0 };
 
-    lv_json_open(j, NULL);
-    lv_json_open_array(j, "items");
-    for (size_t i = 0; i < lv_definitions_count(in->definitions); i++) {
-        lv_definitions_item(in->definitions, i, &item);
-        counts[item.outcome]++;
-        lv_json_open(j, NULL);
-        lv_json_str(j, "list", item.list);
-        lv_json_u64(j, "number", item.number);
-        lv_json_bytes(j, "vhost", item.vhost);
-        lv_json_bytes(j, "name", item.name);
-        lv_json_str(j, "outcome", lv_import_outcome_name(item.outcome));
-        if (item.note != NULL)
-            lv_json_str(j, "note", item.note);
-        lv_json_close(j);
+    for (size_t i = 0; i < lv_definitions_count(d); i++) {
+        lv_definitions_item(d, i, &item);
+        sums[item.outcome]++;
     }
+    lv_json_u64(j, "total", lv_definitions_count(d));
+    for (int k = 0; k < LV_IMPORT_OUTCOMES; k++)
+        lv_json_u64(j, lv_import_outcome_name((enum lv_outcome_of_import)k), sums[k]);
+}
+
+static void put_item(struct lv_json *j, const struct lv_import_item *item)
+{
+    lv_json_open(j, NULL);
+    lv_json_str(j, "list", item->list);
+    lv_json_u64(j, "number", item->number);
+    if (item->vhost.len != 0)
+        lv_json_bytes(j, "vhost", item->vhost);
+    lv_json_bytes(j, "name", item->name);
+    lv_json_str(j, "outcome", lv_import_outcome_name(item->outcome));
+    if (item->note != NULL)
+        lv_json_str(j, "note", item->note);
     lv_json_close(j);
-    lv_json_open(j, "counts");
-    for (int i = 0; i < LV_IMPORT_OUTCOMES; i++)
-        lv_json_u64(j, lv_import_outcome_name((enum lv_outcome_of_import)i), counts[i]);
+}
+
+/* What an import would change, as the client takes it. */
+static void write_diff(struct lv_request *r)
+{
+    struct import *i = r->work;
+    const struct lv_definitions *d = atomic_load(&i->definitions);
+    struct lv_json *j = &r->reply.json;
+    struct lv_import_item item;
+
+    while (i->at < lv_definitions_count(d)) {
+        lv_definitions_item(d, i->at++, &item);
+        if (item.outcome != LV_IMPORT_SAME)
+            put_item(j, &item);
+        if (!lv_reply_push(r))
+            return;
+    }
+    r->go_on = NULL;
     lv_json_close(j);
     lv_json_close(j);
     lv_reply_end(r);
 }
 
-/* A page that sent a form may say where to go. */
-static void reply_imported(struct lv_request *r)
+static void reply_diff(struct lv_request *r, struct import *i)
 {
-    struct lv_bytes to;
+    struct lv_json *j = lv_reply_json(r, 200);
 
-    if (lv_form_part(lv_http_header(&r->head, "content-type"), lv_buf_view(&r->body), "redirect",
-                     &to)) {
-        lv_reply_header(r, "location", to);
+    lv_json_open(j, NULL);
+    lv_json_bool(j, "dry_run", true);
+    put_sums(j, atomic_load(&i->definitions));
+    lv_json_open_array(j, "items");
+    r->go_on = write_diff;
+    write_diff(r);
+}
+
+static void reply_error(struct lv_request *r, const struct import *i)
+{
+    switch (i->err) {
+    case LV_EINVAL:
+        lv_reply_bad_request(r, "%s", i->why);
+        break;
+    case LV_ENOTFOUND:
+        lv_reply_error(r, 404, "not_found", "vhost_not_found");
+        break;
+    default:
+        lv_reply_error(r, 503, "service_unavailable", "%s",
+                       i->why[0] != '\0' ? i->why : lv_err_text(i->err));
+        break;
+    }
+}
+
+static void imported(struct lv_errand *errand)
+{
+    struct import *i = LV_CONTAINER_OF(errand, struct import, errand);
+    struct lv_request *r = i->r;
+
+    lv_list_remove(&i->link);
+    if (!lv_request_back(r))
+        return;
+    if (i->err != LV_OK) {
+        reply_error(r, i);
+    } else if (i->is_dry) {
+        reply_diff(r, i);
+    } else if (i->redirect.len != 0) {
+        lv_reply_header(r, "location", i->redirect);
         lv_reply_empty(r, 303);
     } else {
         lv_reply_empty(r, 204);
     }
 }
 
-static void imported(struct lv_errand *errand)
+/* On loop 0, slice by slice. */
+static enum lv_errand_step apply(struct lv_shard *shard, struct lv_errand *errand)
 {
-    struct import *in = LV_CONTAINER_OF(errand, struct import, errand);
-    struct lv_request *r = in->r;
+    struct import *i = LV_CONTAINER_OF(errand, struct import, errand);
+    struct lv_definitions *d = atomic_load(&i->definitions);
 
-    if (!lv_request_back(r))
-        return;
-    if (in->err == LV_EINVAL)
-        lv_reply_bad_request(r, "%s", in->why);
-    else if (in->err == LV_ENOTFOUND)
-        lv_reply_not_found(r);
-    else if (in->err != LV_OK)
-        lv_reply_error(r, 503, "service_unavailable", "%s",
-                       in->why[0] != '\0' ? in->why : lv_err_text(in->err));
-    else if (in->is_dry)
-        reply_plan(r, in);
-    else
-        reply_imported(r);
+    if (d == NULL)
+        return LV_ERRAND_DONE; /* it could not be read: err says why */
+    i->err = lv_definitions_step(lv_shard_broker(shard), d, ITEMS_PER_TURN, i->why, sizeof(i->why));
+    if (i->err == LV_EAGAIN)
+        return LV_ERRAND_AGAIN;
+    return i->is_dry ? LV_ERRAND_DONE : LV_ERRAND_STABLE;
 }
 
-void lv_api_definitions_post(struct lv_request *r)
+/* On the worker. */
+static void read(struct lv_job *job)
 {
-    struct lv_bytes type = lv_http_header(&r->head, "content-type");
-    struct import *in = lv_request_alloc(r, sizeof(*in));
+    struct import *i = (struct import *)job;
+    struct lv_definitions *d;
 
-    if (in == NULL) {
+    i->err = lv_definitions_parse(i->r->room->settings, i->text, i->r->args[0], &d, i->why,
+                                  sizeof(i->why));
+    if (i->err == LV_OK) {
+        lv_definitions_begin(d, i->is_dry);
+        atomic_store(&i->definitions, d);
+        i->err = LV_ECLOSED; /* if it comes back unapplied */
+    }
+    lv_errand_send(i->r->room->broker, 0, &i->errand);
+}
+
+/* A path of this server, so that a form cannot lead elsewhere. */
+static bool is_own_path(struct lv_bytes path)
+{
+    if (path.len == 0 || lv_bytes_has_prefix(path, LV_BYTES_LIT("//")))
+        return false;
+    for (size_t i = 0; i < path.len; i++)
+        if (path.ptr[i] == ':' || path.ptr[i] == '\\' || path.ptr[i] <= ' ')
+            return false;
+    return true;
+}
+
+/* The file: the body, or what a form has as `file`. False: it was answered. */
+static bool find_text(struct lv_request *r, struct import *i)
+{
+    struct lv_bytes type = lv_http_header(&r->head, "content-type"), redirect;
+
+    i->text = lv_buf_view(&r->body);
+    if (lv_multipart_is(type)) {
+        enum lv_err err = lv_multipart_field(type, lv_buf_view(&r->body), "file", &i->text);
+        if (err != LV_OK) {
+            lv_reply_bad_request(r, err == LV_ENOTFOUND ? "the form has no field 'file'"
+                                                        : "malformed multipart/form-data");
+            return false;
+        }
+        if (lv_multipart_field(type, lv_buf_view(&r->body), "redirect", &redirect) == LV_OK &&
+            is_own_path(redirect))
+            i->redirect = redirect;
+    }
+    if (i->text.len == 0 || lv_bytes_eq(i->text, LV_BYTES_LIT("null")) ||
+        lv_bytes_eq(i->text, LV_BYTES_LIT("undefined")))
+        i->text = LV_BYTES_LIT("{}");
+    return true;
+}
+
+void lv_api_definitions_import(struct lv_request *r)
+{
+    struct import *i = lv_request_alloc(r, sizeof(*i));
+
+    if (i == NULL) {
         lv_reply_no_memory(r);
         return;
     }
-    in->r = r;
-    in->text = lv_buf_view(&r->body);
-    if (lv_bytes_has_prefix(type, LV_BYTES_LIT("multipart/form-data")) &&
-        !lv_form_part(type, lv_buf_view(&r->body), "file", &in->text)) {
-        lv_reply_bad_request(r, "the form has no part named file");
+    if (!find_text(r, i))
         return;
-    }
-    in->is_dry = lv_request_flag(r, "dry_run");
-    in->err = LV_ECLOSED; /* if it comes back undone */
-    in->errand = (struct lv_errand){ .run = import_run, .done = imported, .desk = &r->room->desk };
-    in->job.run = parse;
-    r->work = in;
+    i->r = r;
+    i->is_dry = lv_request_flag(r, "dry_run");
+    i->job.run = read;
+    i->errand = (struct lv_errand){ .run = apply, .done = imported, .desk = &r->room->desk };
+    lv_list_init(&i->link);
+    r->work = i;
     r->clean = import_clean;
+    lv_list_push(&r->room->imports, &i->link);
     lv_request_out(r);
-    lv_worker_post(&r->room->worker, &in->job);
+    lv_worker_post(&r->room->worker, &i->job);
+}
+
+/* How far those are that are under way. */
+void lv_api_imports(struct lv_request *r)
+{
+    struct lv_json *j = lv_reply_json(r, 200);
+    uint64_t done = 0, total = 0;
+
+    lv_json_open_array(j, NULL);
+    LV_LIST_FOR (l, &r->room->imports) {
+        const struct import *i = LV_CONTAINER_OF(l, struct import, link);
+        const struct lv_definitions *d = atomic_load(&i->definitions);
+        if (d != NULL)
+            lv_definitions_progress(d, &done, &total);
+        lv_json_open(j, NULL);
+        lv_json_bytes(j, "user", i->r->who.name);
+        lv_json_bytes(j, "vhost", i->r->args[0]);
+        lv_json_bool(j, "dry_run", i->is_dry);
+        lv_json_str(j, "state", d != NULL ? "applying" : "reading");
+        lv_json_u64(j, "done", d != NULL ? done : 0);
+        lv_json_u64(j, "total", d != NULL ? total : 0);
+        lv_json_close(j);
+    }
+    lv_json_close(j);
+    lv_reply_end(r);
 }

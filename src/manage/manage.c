@@ -207,6 +207,7 @@ enum lv_err lv_manage_new(const struct lv_manage_config *config, struct lv_manag
     m->started_us = lv_clock_wall_us();
     lv_list_init(&m->clients);
     lv_list_init(&m->waiting);
+    lv_list_init(&m->imports);
     (void)snprintf(m->node, sizeof(m->node), "%s", lv_broker_node_name(m->broker));
     lv_gate_init(&m->started);
     enum lv_err err = lv_worker_start(&m->worker, "manage-worker");

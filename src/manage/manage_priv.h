@@ -61,7 +61,8 @@ struct lv_manage {
     struct lv_link waiting;                /* logins that may not be tried yet */
     uint64_t logins_ok, logins_failed;     /* since somebody cleared them */
     uint64_t amqp_ok_before, amqp_failed_before; /* of the broker's counters, likewise */
-    struct lv_worker worker;                     /* hashes passwords */
+    struct lv_worker worker;                     /* hashes passwords, reads definitions */
+    struct lv_link imports;                      /* of definitions, under way */
     struct lv_rates *rates;
     bool is_stopping; /* somebody asked for it: */
     struct lv_timer stop_timer;
