@@ -58,6 +58,7 @@ struct lv_queue_entry {
     uint8_t data[];            /* name, arguments */
 };
 
+struct lv_look;
 struct lv_shard;
 
 /* The queue where it lives. Home loop only. */
@@ -338,6 +339,8 @@ void lv_durable_mail(struct lv_shard *shard, const struct lv_mail *m);
 void lv_durable_stop(struct lv_broker *b);
 /* The call is done when `call->end` of the topology (is_topology) or of the messages is stable. On the shard's thread. */
 void lv_call_finish_stable(struct lv_shard *shard, struct lv_call *call);
+/* Reads what a look found to be only in the log; then it goes back to its desk. */
+void lv_durable_look(struct lv_shard *shard, struct lv_look *look);
 /* Gives a new home queue its journal. */
 void lv_durable_attach(struct lv_home_queue *hq);
 

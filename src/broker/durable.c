@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "broker/broker_priv.h"
+#include "broker/look.h"
 #include "config/config.h"
 #include "engine/account.h"
 #include "engine/restore.h"
@@ -24,19 +25,24 @@
 
 /* ---- loads ---- */
 
+/* What was appended a moment ago may not be in the file yet. */
+static void await_written(struct lv_broker *b, lv_lsn lsn)
+{
+    const struct lv_wal *wal = lv_store_messages(b->store);
+
+    while (lsn >= lv_wal_written(wal) && lsn < lv_wal_tail(wal) && !atomic_load(&b->is_closing)) {
+        lv_store_wake(b->store);
+        lv_os_sleep_us(50);
+    }
+}
+
 static void load_run(struct lv_job *job)
 {
     struct lv_load *load = (struct lv_load *)job;
     struct lv_shard *shard = load->journal->ctx;
 
-    /* What was appended a moment ago may not be in the file yet. */
     for (uint32_t i = 0; i < load->count; i++)
-        while (lv_place_lsn(load->places[i]) >= lv_wal_written(load->journal->wal) &&
-               lv_place_lsn(load->places[i]) < lv_wal_tail(load->journal->wal) &&
-               !atomic_load(&shard->broker->is_closing)) {
-            lv_store_wake(shard->broker->store);
-            lv_os_sleep_us(50);
-        }
+        await_written(shard->broker, lv_place_lsn(load->places[i]));
     lv_load_run(load, shard->broker->wal_reader);
     struct lv_job *head = (struct lv_job *)atomic_load(&shard->loaded);
     do {
@@ -54,6 +60,24 @@ static void load(struct lv_journal *j, struct lv_load *l)
 }
 
 static const struct lv_journal_ops journal_ops = { .load = load };
+
+/* The reader. */
+static void look_run(struct lv_job *job)
+{
+    struct lv_look *look = LV_CONTAINER_OF(job, struct lv_look, job);
+    struct lv_shard *shard = look->shard;
+
+    await_written(shard->broker, lv_peek_needs(&look->peek));
+    lv_peek_read(&look->peek, &shard->journal, shard->broker->wal_reader);
+    lv_errand_finish(shard, &look->errand);
+}
+
+void lv_durable_look(struct lv_shard *shard, struct lv_look *look)
+{
+    look->shard = shard;
+    look->job.run = look_run;
+    lv_worker_post(lv_store_reader(shard->broker->store), &look->job);
+}
 
 static void take_loads(struct lv_shard *shard)
 {

@@ -42,7 +42,7 @@ struct lv_errand {
 
 /* Sends it to a loop; run, done and desk are set. Any thread. After lv_broker_free began it comes back at once, not run. */
 void lv_errand_send(struct lv_broker *b, unsigned loop, struct lv_errand *errand);
-/* On the loop that ran it: it goes back to its desk. */
+/* On the loop that ran it, or whoever has it from there: it goes back to its desk. */
 void lv_errand_finish(struct lv_shard *shard, struct lv_errand *errand);
 /* From within run, which then returns LV_ERRAND_AWAY: it goes on to another loop. */
 void lv_errand_pass(struct lv_shard *shard, struct lv_errand *errand, unsigned loop);

@@ -16,7 +16,7 @@ static void verb_clean(struct lv_request *r)
 }
 
 /* RabbitMQ's answer to a reply code of AMQP. */
-static void reply_failure(struct lv_request *r, const struct lv_failure *f)
+void lv_reply_failure(struct lv_request *r, const struct lv_failure *f)
 {
     switch (f->code) {
     case 404: /* RabbitMQ has different words for what is not there to begin with and what an operation misses */
@@ -48,7 +48,7 @@ static void verb_back(struct lv_errand *errand)
     if (!lv_request_back(r))
         return;
     if (v->agent.failure.code != 0)
-        reply_failure(r, &v->agent.failure);
+        lv_reply_failure(r, &v->agent.failure);
     else
         v->done(r, &v->agent);
 }

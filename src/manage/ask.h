@@ -26,6 +26,9 @@ void lv_reply_declared(struct lv_request *r, struct lv_agent *agent);
 /* 204. */
 void lv_reply_done(struct lv_request *r, struct lv_agent *agent);
 
+/* What the broker refused, as RabbitMQ answers a reply code of AMQP. */
+void lv_reply_failure(struct lv_request *r, const struct lv_failure *failure);
+
 /* ---- a change ---- */
 struct lv_change {
     struct lv_errand errand; /* first */
