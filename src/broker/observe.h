@@ -223,7 +223,7 @@ enum lv_census_depth { LV_CENSUS_CONNECTIONS, LV_CENSUS_CHANNELS, LV_CENSUS_CONS
 struct lv_census {
     struct lv_errand errand; /* first; done and desk are the caller's */
     enum lv_census_depth depth;
-    bool counts_only; /* only those that moved bytes since the last such census, with their numbers and without
+    bool counts_only; /* only those that moved more than heartbeats since the last such census, with their numbers and without
                             * texts but vhost; one at a time */
     struct lv_bytes vhost; /* only of this one; empty: all. The caller's memory */
     uint64_t id;           /* only this connection; 0: all */

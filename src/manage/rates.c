@@ -103,7 +103,7 @@ struct lv_rated *lv_rates_object(struct lv_rates *rates, enum lv_rates_kind kind
     o->entry.hash = lv_hash(o->entry.key, 0);
     o->rates = rates;
     o->kind = (uint8_t)kind;
-    o->series.changed = rates->world.tick;
+    o->series.changed = o->met = rates->world.tick;
     if (lv_ptrmap_add(&rates->objects, &o->entry) != LV_OK) {
         lv_mem_free(o, LV_TAG_MANAGE);
         return NULL;
@@ -131,6 +131,16 @@ void lv_rates_note(struct lv_rated *o, enum lv_rate rate, uint64_t value, uint64
     rates->object_bytes += (o->series.count - before) * LV_TRACK_BYTES;
 }
 
+void lv_rates_note_met(struct lv_rated *o, enum lv_rate rate, uint64_t value)
+{
+    bool is_new = o->met == o->rates->world.tick;
+
+    if (!is_new)
+        lv_rates_note(o, rate, value, 0);
+    else if (value != 0 && lv_series_start(&o->series, rate, value) == LV_OK)
+        o->rates->object_bytes += LV_TRACK_BYTES;
+}
+
 void lv_rates_sweep(struct lv_rates *rates)
 {
     struct lv_ptrmap_entry *e;
@@ -139,7 +149,8 @@ void lv_rates_sweep(struct lv_rates *rates)
     while ((e = lv_ptrmap_next(&rates->objects, &pos)) != NULL) {
         struct lv_rated *o = (struct lv_rated *)e;
         if (o != rates->node &&
-            lv_series_is_still(&rates->world, &o->series, lv_rates_policy(rates, o->kind)))
+            (o->series.changed == o->met /* nothing but what it began with */ ||
+             lv_series_is_still(&rates->world, &o->series, lv_rates_policy(rates, o->kind))))
             forget(rates, o);
     }
 }

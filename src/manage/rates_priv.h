@@ -16,8 +16,8 @@ struct lv_rated {
     struct lv_ptrmap_entry entry; /* first; its key is `key` */
     struct lv_rates *rates;
     struct lv_series series;
-    uint32_t sampled; /* tick when it was looked at */
-    uint8_t kind;     /* enum lv_rates_kind */
+    uint32_t met; /* tick when it was looked at first */
+    uint8_t kind; /* enum lv_rates_kind */
     uint8_t key[];
 };
 
@@ -58,6 +58,8 @@ struct lv_rated *lv_rates_object(struct lv_rates *rates, enum lv_rates_kind kind
                                  struct lv_bytes vhost, struct lv_bytes name, uint64_t id);
 const struct lv_series_policy *lv_rates_policy(const struct lv_rates *rates, unsigned kind);
 void lv_rates_note(struct lv_rated *object, enum lv_rate rate, uint64_t value, uint64_t base);
+/* For an object that is met while it lives: its numbers when it is seen first are where it begins. */
+void lv_rates_note_met(struct lv_rated *object, enum lv_rate rate, uint64_t value);
 /* Lets go of those that have been still for long. */
 void lv_rates_sweep(struct lv_rates *rates);
 

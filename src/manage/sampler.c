@@ -8,11 +8,6 @@
 #define LOOKS_PER_TURN 2000u /* names */
 #define SWEEP_TICKS 12u
 
-static uint32_t next_tick(const struct lv_rates *rates)
-{
-    return rates->world.tick + 1;
-}
-
 /* ---- objects with names ---- */
 
 static void note_totals(struct lv_rated *o, const struct lv_queue_totals *out,
@@ -76,7 +71,6 @@ static void note_vhost(struct lv_rates *rates)
     rates->all_unsettled += rates->unsettled;
     if (o == NULL)
         return;
-    o->sampled = next_tick(rates);
     lv_rates_note(o, LV_RATE_messages_ready, rates->ready, 0);
     lv_rates_note(o, LV_RATE_messages_unacknowledged, rates->unsettled, 0);
     lv_rates_note(o, LV_RATE_publish, rates->published, 0);
@@ -154,11 +148,13 @@ static void note_channel(struct lv_rates *rates, uint64_t connection,
 
     if (o == NULL)
         return;
-    lv_rates_note(o, LV_RATE_publish, ch->published, ch->published);
-    lv_rates_note(o, LV_RATE_confirm, ch->confirmed, ch->confirmed);
-    lv_rates_note(o, LV_RATE_return_unroutable, ch->returned, ch->returned);
-    lv_rates_note(o, LV_RATE_drop_unroutable, ch->dropped, ch->dropped);
-    note_totals(o, &ch->out, &ch->out);
+    lv_rates_note_met(o, LV_RATE_publish, ch->published);
+    lv_rates_note_met(o, LV_RATE_confirm, ch->confirmed);
+    lv_rates_note_met(o, LV_RATE_return_unroutable, ch->returned);
+    lv_rates_note_met(o, LV_RATE_drop_unroutable, ch->dropped);
+#define X(name) lv_rates_note_met(o, LV_RATE_##name, ch->out.name);
+    LV_QUEUE_COUNTERS(X)
+#undef X
 }
 
 static void note_connection(struct lv_rates *rates, const struct lv_connection_info *c)
@@ -168,10 +164,10 @@ static void note_connection(struct lv_rates *rates, const struct lv_connection_i
 
     if (o == NULL)
         return;
-    lv_rates_note(o, LV_RATE_recv_oct, c->bytes_in, c->bytes_in);
-    lv_rates_note(o, LV_RATE_send_oct, c->bytes_out, c->bytes_out);
-    lv_rates_note(o, LV_RATE_recv_cnt, c->reads, c->reads);
-    lv_rates_note(o, LV_RATE_send_cnt, c->writes, c->writes);
+    lv_rates_note_met(o, LV_RATE_recv_oct, c->bytes_in);
+    lv_rates_note_met(o, LV_RATE_send_oct, c->bytes_out);
+    lv_rates_note_met(o, LV_RATE_recv_cnt, c->reads);
+    lv_rates_note_met(o, LV_RATE_send_cnt, c->writes);
     for (const struct lv_channel_info *ch = c->channels; ch != NULL; ch = ch->next)
         note_channel(rates, c->id, ch);
 }

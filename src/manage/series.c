@@ -85,6 +85,11 @@ enum lv_err lv_series_note(struct lv_series_world *w, struct lv_series *s,
     return LV_OK;
 }
 
+enum lv_err lv_series_start(struct lv_series *s, unsigned which, uint64_t value)
+{
+    return add(s, which, value) != NULL ? LV_OK : LV_ENOMEM;
+}
+
 void lv_series_fini(struct lv_series_world *w, struct lv_series *s,
                     const struct lv_series_policy *policy)
 {

@@ -48,6 +48,8 @@ struct lv_series_world {
 enum lv_err lv_series_note(struct lv_series_world *w, struct lv_series *s,
                            const struct lv_series_policy *policy, unsigned which, uint32_t tick,
                            uint64_t value, uint64_t base);
+/* Number `which`, which was never noted, is `value` from now on, and was before. LV_ENOMEM: nothing happened. */
+enum lv_err lv_series_start(struct lv_series *s, unsigned which, uint64_t value);
 /* Gives its memory back; it is an empty one again. */
 void lv_series_fini(struct lv_series_world *w, struct lv_series *s,
                     const struct lv_series_policy *policy);

@@ -119,3 +119,21 @@ def test_a_length_that_falls_has_a_negative_rate(api, channel):
     channel.queue_purge("falling")
     wait_for("a rate below zero", lambda: api.fetch("/api/queues/%2F/falling")["messages_details"]["rate"] < 0)
     channel.queue_delete("falling")
+
+
+def test_connection_and_channel(api, broker):
+    connection = pika.BlockingConnection(pika.URLParameters(broker.url))
+    channel = connection.channel()
+    channel.queue_declare("own", exclusive=True)
+    name = next(row["name"] for row in api.fetch("/api/connections") if row["channels"] == 1 and row["connected_at"] and any(
+        ch["connection_details"]["name"] == row["name"] and ch.get("message_stats") is None for ch in api.fetch("/api/channels")))
+    quoted = name.replace(" ", "%20").replace(">", "%3E")
+    best = {"octets": 0, "publish": 0}
+
+    def look():
+        burst(channel, "own")
+        best["octets"] = max(best["octets"], api.fetch(f"/api/connections/{quoted}")["recv_oct_details"]["rate"])
+        best["publish"] = max(best["publish"], rate(api.fetch(f"/api/channels/{quoted}%20(1)"), "publish"))
+        return all(best.values())
+    wait_for("rates of the connection and its channel", look)
+    connection.close()
