@@ -159,6 +159,14 @@ void lv_reply_changed(struct lv_request *r, struct lv_change *c)
     }
 }
 
+void lv_reply_changed_in_vhost(struct lv_request *r, struct lv_change *c)
+{
+    if (c->err == LV_ENOTFOUND)
+        lv_reply_error(r, 404, "not_found", "vhost_not_found");
+    else
+        lv_reply_changed(r, c);
+}
+
 struct lv_change *lv_change_new(struct lv_request *r,
                                 enum lv_err (*make)(struct lv_broker *b, struct lv_change *c),
                                 void *record)

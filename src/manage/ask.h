@@ -48,6 +48,8 @@ struct lv_change *lv_change_new(struct lv_request *r,
                                 void *record);
 void lv_change_send(struct lv_change *c);
 void lv_reply_changed(struct lv_request *r, struct lv_change *c);
+/* The same, but LV_ENOTFOUND is about the virtual host of the path. */
+void lv_reply_changed_in_vhost(struct lv_request *r, struct lv_change *c);
 
 /* ---- a census ---- */
 struct lv_poll {

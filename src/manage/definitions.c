@@ -1,6 +1,6 @@
 /* Everything that has a name, out as one file, and in.
  *
- * Out: the registry copies it in one turn, and the copy is written as the client takes it. In: the room's worker reads the file,
+ * Out: the registry copies it in slices, and the copy is written as the client takes it. In: the room's worker reads the file,
  * then the registry applies it in slices, so that neither messages nor other requests wait. */
 #include "broker/definitions.h"
 
@@ -13,12 +13,16 @@
 #include "manage/router.h"
 
 #define PIECE_BYTES 16384u
+#define COPIED_PER_TURN 4000u
 #define ITEMS_PER_TURN 500u
 
 /* ---- out ---- */
 
 struct export
 {
+    struct lv_errand errand; /* first */
+    struct lv_request *r;
+    enum lv_err err;
     struct lv_snapshot *snapshot;
     uint64_t version;
     struct lv_json_columns columns;
@@ -76,16 +80,19 @@ static void add_name(struct lv_request *r)
     lv_buf_fini(&text);
 }
 
-static void taken(struct lv_request *r, struct lv_change *c)
+static void taken(struct lv_errand *errand)
 {
-    struct export *e = c->record;
+    struct export *e = (struct export *)errand;
+    struct lv_request *r = e->r;
 
-    if (c->err == LV_ENOTFOUND) {
+    if (!lv_request_back(r))
+        return;
+    if (e->err == LV_ENOTFOUND) {
         lv_reply_bad_request(r, "vhost_not_found");
         return;
     }
-    if (c->err != LV_OK) {
-        lv_reply_changed(r, c);
+    if (e->err != LV_OK) {
+        lv_reply_error(r, 503, "service_unavailable", "%s", lv_err_text(e->err));
         return;
     }
     if (lv_json_columns(lv_url_param(&r->url, "columns"), &e->columns))
@@ -97,12 +104,21 @@ static void taken(struct lv_request *r, struct lv_change *c)
     write_on(r);
 }
 
-static enum lv_err take(struct lv_broker *b, struct lv_change *c)
+/* On loop 0, slice by slice. The version is that of the beginning: what changes meanwhile makes another one, and may be in. */
+static enum lv_errand_step take(struct lv_shard *shard, struct lv_errand *errand)
 {
-    struct export *e = c->record;
+    struct export *e = (struct export *)errand;
+    struct lv_broker *b = lv_shard_broker(shard);
 
-    e->version = lv_definitions_version(b);
-    return lv_definitions_take(b, c->r->args[0], &e->snapshot);
+    if (e->snapshot == NULL) {
+        e->version = lv_definitions_version(b);
+        e->err = lv_snapshot_new(b, e->r->args[0], &e->snapshot);
+    } else {
+        e->err = LV_OK;
+    }
+    if (e->err == LV_OK)
+        e->err = lv_snapshot_take(b, e->snapshot, COPIED_PER_TURN);
+    return e->err == LV_EAGAIN ? LV_ERRAND_AGAIN : LV_ERRAND_DONE;
 }
 
 /* Does the client have what there is? If-None-Match: "1", W/"2", or *. */
@@ -120,7 +136,6 @@ static bool is_known(const struct lv_request *r)
 void lv_api_definitions(struct lv_request *r)
 {
     struct export *e;
-    struct lv_change *c;
 
     if (is_known(r)) {
         add_tag(r, lv_definitions_version(r->room->broker));
@@ -132,13 +147,13 @@ void lv_api_definitions(struct lv_request *r)
         lv_reply_no_memory(r);
         return;
     }
+    e->errand = (struct lv_errand){ .run = take, .done = taken, .desk = &r->room->desk };
+    e->r = r;
+    e->err = LV_ECLOSED; /* if it comes back untaken */
     r->work = e;
     r->clean = export_clean;
-    c = lv_change_new(r, take, e);
-    if (c == NULL)
-        return;
-    c->done = taken;
-    lv_change_send(c);
+    lv_request_out(r);
+    lv_errand_send(r->room->broker, 0, &e->errand);
 }
 
 /* ---- in ---- */

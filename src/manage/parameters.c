@@ -1,7 +1,6 @@
 /* Policies, operator policies, runtime parameters and global parameters. */
 #include "broker/policies.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "broker/access.h"
@@ -98,22 +97,13 @@ static enum lv_err put_policy(struct lv_broker *b, struct lv_change *c)
                                 sizeof(c->why));
 }
 
-/* Who leaves a member out may say so by null, and a number may come as a text (rabbitmqadmin). */
+/* Who leaves a member out may say so by null. */
 static void tidy_policy(json_t *body)
 {
-    json_t *priority = json_object_get(body, "priority");
-    const char *text = json_string_value(priority);
-    char *end;
-
-    if (json_is_null(priority))
+    if (json_is_null(json_object_get(body, "priority")))
         (void)json_object_del(body, "priority");
     if (json_is_null(json_object_get(body, "apply-to")))
         (void)json_object_del(body, "apply-to");
-    if (text == NULL)
-        return;
-    long long number = strtoll(text, &end, 10);
-    if (end != text && *end == '\0')
-        (void)json_object_set_new(body, "priority", json_integer(number));
 }
 
 void lv_api_policy_put(struct lv_request *r)
@@ -124,8 +114,13 @@ void lv_api_policy_put(struct lv_request *r)
         return;
     tidy_policy(r->json);
     json = dump(r, r->json);
-    if (json != NULL)
-        send(r, put_policy, json);
+    if (json == NULL)
+        return;
+    struct lv_change *c = lv_change_new(r, put_policy, json);
+    if (c == NULL)
+        return;
+    c->done = lv_reply_changed_in_vhost;
+    lv_change_send(c);
 }
 
 static enum lv_err delete_policy(struct lv_broker *b, struct lv_change *c)

@@ -168,40 +168,39 @@ static bool is_wanted(const struct lv_request *r, const struct lv_topic_permissi
            (r->args[1].ptr == NULL || lv_bytes_eq(p->exchange, lv_path_exchange(r->args[1])));
 }
 
-/* The next that is wanted. */
-static const struct lv_topic_permission_record *next_topic(const struct lv_request *r, size_t *pos)
+/* Has the user of the path any of them in its virtual host? */
+static bool has_any(const struct lv_access *access, const struct lv_request *r)
+{
+    const struct lv_topic_permission_record *p;
+    size_t pos = 0;
+
+    while ((p = lv_access_next(access, LV_ACCESS_TOPIC_PERMISSION, &pos)) != NULL)
+        if (lv_bytes_eq(p->vhost, r->vhost) && lv_bytes_eq(p->user, r->args[0]))
+            return true;
+    return false;
+}
+
+/* All, of a virtual host, of a user, or of a user in a virtual host: there must be one then. */
+void lv_api_topic_permissions(struct lv_request *r)
 {
     const struct lv_access *access = lv_broker_access(r->room->broker);
     const struct lv_topic_permission_record *p;
-
-    while ((p = lv_access_next(access, LV_ACCESS_TOPIC_PERMISSION, pos)) != NULL)
-        if (is_wanted(r, p))
-            return p;
-    return NULL;
-}
-
-void lv_api_topic_permissions(struct lv_request *r)
-{
-    struct lv_listing *list = is_user_there(r, r->args[0]) ? lv_listing_new(r, &topic_kind) : NULL;
-    const struct lv_topic_permission_record *p;
+    struct lv_listing *list;
     size_t pos = 0;
 
+    if (!is_user_there(r, r->args[0]))
+        return;
+    if (r->vhost.ptr != NULL && r->args[0].ptr != NULL && !has_any(access, r)) {
+        lv_reply_not_found(r);
+        return;
+    }
+    list = lv_listing_new(r, &topic_kind);
     if (list == NULL)
         return;
-    while ((p = next_topic(r, &pos)) != NULL)
-        add_topic(list, r, p);
+    while ((p = lv_access_next(access, LV_ACCESS_TOPIC_PERMISSION, &pos)) != NULL)
+        if (is_wanted(r, p))
+            add_topic(list, r, p);
     lv_listing_reply(list);
-}
-
-/* Those of one user in one virtual host, maybe for one exchange: none is 404, as in RabbitMQ. */
-void lv_api_topic_permission(struct lv_request *r)
-{
-    size_t pos = 0;
-
-    if (next_topic(r, &pos) == NULL)
-        lv_reply_not_found(r);
-    else
-        lv_api_topic_permissions(r);
 }
 
 static enum lv_err put_topic(struct lv_broker *b, struct lv_change *c)
@@ -243,17 +242,15 @@ static enum lv_err del_topic(struct lv_broker *b, struct lv_change *c)
     const struct lv_access *access = lv_broker_access(b);
     const struct lv_topic_permission_record *p;
     uint8_t key[LV_ACCESS_KEY_BYTES_MAX];
-    enum lv_err err = LV_ENOTFOUND;
+    enum lv_err err = has_any(access, c->r) ? LV_OK : LV_ENOTFOUND;
     size_t pos = 0;
 
-    while ((p = lv_access_next(access, LV_ACCESS_TOPIC_PERMISSION, &pos)) != NULL) {
+    while (err == LV_OK && (p = lv_access_next(access, LV_ACCESS_TOPIC_PERMISSION, &pos)) != NULL) {
         struct lv_wr w = lv_wr(key, sizeof(key));
         if (!is_wanted(c->r, p))
             continue;
         lv_topic_permission_key(&w, p);
         err = lv_broker_remove(b, LV_ACCESS_TOPIC_PERMISSION, lv_bytes(key, w.used));
-        if (err != LV_OK)
-            return err;
     }
     return err;
 }

@@ -142,13 +142,12 @@ json_t *lv_request_json(struct lv_request *r)
             json_loadb((const char *)body.ptr, body.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (json_is_object(r->json))
         return r->json;
-    bool is_text =
-        json_is_string(r->json); /* JSON within JSON, as some clients send: RabbitMQ's words */
+    bool is_text = json_is_string(r->json);
     json_decref(r->json);
     r->json = NULL;
     lv_reply_bad_request(r, is_text ? "invalid payload: the request body JSON-decoded to a string. "
                                       "Is the input doubly-JSON-encoded?"
-                                    : "Expected a JSON object in the request body");
+                                    : "not_json");
     return NULL;
 }
 

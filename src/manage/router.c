@@ -41,7 +41,7 @@ static bool fits(const char *pattern, const struct lv_url *url, struct lv_route_
         struct lv_bytes word = next_word(&pattern);
         if (i == url->segment_count)
             return false;
-        if (lv_bytes_eq(word, LV_BYTES_LIT(":vhost")))
+        if (lv_bytes_eq(word, LV_BYTES_LIT(":vhost")) || lv_bytes_eq(word, LV_BYTES_LIT(":vhost?")))
             out->vhost = url->segment[i];
         else if (word.ptr[0] == ':')
             out->args[args++] = url->segment[i];
@@ -187,10 +187,14 @@ static const char *refusal(const struct lv_request *r)
     }
 }
 
-/* What there is not cannot be read, and nothing can be put into it: RabbitMQ has different words for the two. */
-static void no_vhost(struct lv_request *r)
+/* The virtual host of the path is not there, or not for him. */
+static void refuse_vhost(struct lv_request *r)
 {
-    if (r->head.method == LV_HTTP_PUT || r->head.method == LV_HTTP_POST)
+    bool is_there = lv_access_vhost(lv_broker_access(r->room->broker), r->vhost) != NULL;
+
+    if (is_there && strstr(r->route->path, ":vhost?") == NULL)
+        lv_reply_refused(r, "User not authorised to access virtual host");
+    else if (r->head.method == LV_HTTP_PUT || r->head.method == LV_HTTP_POST)
         lv_reply_error(r, 404, "not_found", "vhost_not_found");
     else
         lv_reply_not_found(r);
@@ -204,7 +208,7 @@ void lv_route_authorize(struct lv_request *r)
     if (why != NULL)
         lv_reply_refused(r, why);
     else if (r->vhost.ptr != NULL && !is_new_vhost && !lv_request_sees(r, r->vhost))
-        no_vhost(r);
+        refuse_vhost(r);
     else
         lv_client_admitted(r);
 }

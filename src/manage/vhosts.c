@@ -163,6 +163,10 @@ void lv_api_vhost_put(struct lv_request *r)
         !lv_body_bool(r, "tracing", &is_traced) ||
         !lv_body_bool(r, "protected_from_deletion", &body->is_protected))
         return;
+    if (is_traced) {
+        lv_reply_bad_request(r, "tracing is not supported");
+        return;
+    }
     if (!is_queue_type(body->type)) {
         lv_reply_bad_request(r, "Unsupported default queue type '%.*s'", LV_BYTES_FMT(body->type));
         return;
@@ -285,8 +289,9 @@ static enum lv_err put_vhost_limit(struct lv_broker *b, struct lv_change *c)
     } else if (lv_bytes_eq(limit->name, LV_BYTES_LIT("max-queues"))) {
         v.max_queues = limit->value;
     } else {
-        (void)snprintf(c->why, sizeof(c->why), "Unrecognised limit '%.*s'",
-                       LV_BYTES_FMT(limit->name));
+        (void)snprintf(c->why, sizeof(c->why),
+                       "Validation failed\n\nUnrecognised terms [{<<\"%.*s\">>,%lld}] in limits\n",
+                       LV_BYTES_FMT(limit->name), (long long)limit->value);
         return LV_EINVAL;
     }
     return lv_broker_put_vhost(b, &v, c->why, sizeof(c->why));
@@ -303,8 +308,10 @@ static void change_limit(struct lv_request *r, int64_t value)
     }
     *limit = (struct limit){ r->vhost, r->args[0], value };
     c = lv_change_new(r, put_vhost_limit, limit);
-    if (c != NULL)
-        lv_change_send(c);
+    if (c == NULL)
+        return;
+    c->done = lv_reply_changed_in_vhost;
+    lv_change_send(c);
 }
 
 void lv_api_vhost_limit_put(struct lv_request *r)
