@@ -199,14 +199,13 @@ static void add_date(struct lv_buf *out)
         add_header(out, "date", lv_bytes_str(text));
 }
 
-/* Is the page that asks one of those that may? */
-static bool is_allowed_origin(const struct lv_settings *s, struct lv_bytes origin)
+static bool is_listed_origin(const struct lv_settings *s, struct lv_bytes origin)
 {
     const char *items = s->management_cors_origins;
     struct lv_bytes name, value;
 
     while (lv_items_next(&items, &name, &value))
-        if (lv_bytes_eq(value, LV_BYTES_LIT("*")) || lv_bytes_eq(value, origin))
+        if (lv_bytes_eq(value, origin))
             return true;
     return false;
 }
@@ -216,10 +215,17 @@ static void add_cors(struct lv_buf *out, const struct lv_request *r)
     const struct lv_settings *s = r->room->settings;
     struct lv_bytes origin = lv_http_header(&r->head, "origin"), wanted;
 
-    if (origin.len == 0 || !is_allowed_origin(s, origin))
+    if (origin.len == 0)
         return;
-    add_header(out, "access-control-allow-origin", origin);
-    add_header(out, "access-control-allow-credentials", LV_BYTES_LIT("true"));
+    if (is_listed_origin(s, origin)) {
+        add_header(out, "access-control-allow-origin", origin);
+        add_header(out, "access-control-allow-credentials", LV_BYTES_LIT("true"));
+    } else if (is_listed_origin(
+                   s, LV_BYTES_LIT("*"))) { /* any page, but not with the login of who looks at it */
+        add_header(out, "access-control-allow-origin", LV_BYTES_LIT("*"));
+    } else {
+        return;
+    }
     if (r->head.method != LV_HTTP_OPTIONS)
         return;
     lv_buf_addf(out, "access-control-max-age: %u\r\n", (unsigned)s->management_cors_max_age);

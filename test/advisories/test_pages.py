@@ -5,6 +5,7 @@ from urllib.parse import quote
 import pika
 import pytest
 
+import brokers
 from client import Client
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
@@ -65,12 +66,11 @@ def test_headers_that_protect(admin, path):
 def test_other_sites_get_nothing(admin, method):
     """66070: by default no site may read answers, least of all with the user's login."""
     answer = admin.request(method, "/api/whoami", headers={"origin": ORIGIN, "access-control-request-method": "PUT"})
-    assert not [name for name in answer.headers if name.startswith("access-control-")]
+    assert "access-control-allow-origin" not in answer.headers and "access-control-allow-credentials" not in answer.headers
 
 
 def test_a_site_that_may_is_named(broker):
     """With `*` answers carry no credentials; a listed site is named, another is not."""
-    import brokers
     with brokers.HttpLeveret(config="management.cors.allow_origins.1 = https://good.example\n") as listed:
         client = Client(listed.http_port)
         good = client.get("/api/whoami", headers={"origin": "https://good.example"}).headers
@@ -82,7 +82,8 @@ def test_a_site_that_may_is_named(broker):
                 assert "access-control-allow-origin" not in headers, origin
     with brokers.HttpLeveret(config="management.cors.allow_origins.1 = *\n") as every:
         headers = Client(every.http_port).get("/api/whoami", headers={"origin": ORIGIN}).headers
-        assert headers.get("access-control-allow-credentials") != "true"
+        assert headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in headers
 
 
 def test_no_password_in_cookies(broker):

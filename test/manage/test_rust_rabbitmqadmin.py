@@ -16,7 +16,7 @@ OLDEST_RUST = (1, 94)
 # RabbitMQ 3.10 lacks a field or a route that it asks for.
 NOT_IN_3_10 = {
     "list nodes", "nodes list", "list consumers", "list deprecated_features", "deprecated_features list", "show memory_breakdown_in_bytes",
-    "show memory_breakdown_in_percent", "vhosts enable_deletion_protection", "health_check deprecated_features_in_use",
+    "show memory_breakdown_in_percent", "vhosts enable_deletion_protection",
     "list deprecated_features_in_use", "plugins list_all", "plugins list_on_node", "auth_attempts stats", "shovels list_all",
     "streams list",
 }
@@ -59,7 +59,7 @@ def admin_v2(program, target, tmp_path_factory):
     "list operator_policies", "list vhost_limits", "list user_limits", "list feature_flags", "list deprecated_features",
     "list deprecated_features_in_use", "list user_connections --username guest",
     "show overview", "show churn", "show endpoint", "health_check local_alarms", "health_check cluster_wide_alarms",
-    "health_check node_is_quorum_critical", "health_check deprecated_features_in_use",
+    "health_check node_is_quorum_critical",
     "nodes list", "queues list", "vhosts list", "users list", "users connections --username guest", "users permissions", "users limits --username manager", "bindings list",
     "exchanges list", "connections list", "connections list_of_user --username guest", "channels list", "policies list",
     "operator_policies list", "parameters list_all", "parameters list --component operator_policy",
