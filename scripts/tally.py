@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 JOBS = os.cpu_count() or 2
 STEP_TIMEOUT_S = 1800
-SLOW_LANGUAGES = ("java", "go", "rust")
+SLOW = ("java", "go", "rust", "abuse", "prometheus", "rabbitmqadmin")    # test_<this>*.py: for make interop
 LINTS = ("layers.py", "bans.py", "locks.sh", "readmes.sh", "words.py", "format.sh", "generated.sh", "tidy.py",
          "selftest.sh")
 
@@ -103,10 +103,10 @@ def ctest(preset):
 
 
 def pytest(folder, preset="release", slow=False):
-    """The tests of test/<folder>; of interop those of the slow languages or all others."""
+    """The tests of test/<folder>: the slow ones, or all others."""
     def step(log):
-        slow_files = [path for language in SLOW_LANGUAGES
-                      for path in sorted(glob.glob(f"{ROOT}/test/{folder}/test_{language}*.py"))]
+        slow_files = [path for name in SLOW
+                      for path in sorted(glob.glob(f"{ROOT}/test/{folder}/test_{name}*.py"))]
         if slow:
             chosen = slow_files
         else:
@@ -207,8 +207,9 @@ def goals(fuzz_seconds):
         "lint": {"lint-" + script.split(".")[0]: lint(script) for script in LINTS},
         "check": {**release, "ctest": ctest("release"), "fuzz-build": build_fuzzers, "fuzz": fuzz(fuzz_seconds),
                   "wire": pytest("wire"), "ops": pytest("ops"), "cli": pytest("cli"), "examples": pytest("examples"), "docs": pytest("docs"),
-                  "bench": pytest("bench"), **interop, "diff": pytest("diff"), "crash": pytest("crash")},
-        "interop": {**release, **interop, "interop-slow": pytest("interop", slow=True)},
+                  "bench": pytest("bench"), "manage": pytest("manage"), "advisories": pytest("advisories"), **interop, "diff": pytest("diff"), "crash": pytest("crash")},
+        "interop": {**release, **interop, "interop-slow": pytest("interop", slow=True),
+                    "manage-slow": pytest("manage", slow=True)},
         "crash": {**release, "crash": pytest("crash")},
         "asan": sanitized("asan"),
         "tsan": sanitized("tsan"),

@@ -329,6 +329,7 @@ static void walk_between(struct lv_request *r, bool to_exchange,
         return;
     w->source = lv_path_exchange(r->args[0]);
     to(w, to_exchange ? lv_path_exchange(r->args[1]) : r->args[1], to_exchange);
+    w->may_miss = true; /* as in RabbitMQ: no bindings between what is not there */
     lv_walk_send(w);
 }
 

@@ -176,11 +176,10 @@ def test_any_name_has_a_path(admin, name):
     assert admin.delete(path).status == 204
 
 
-def test_names_that_are_no_utf8_are_told_byte_by_byte(admin):
-    assert admin.put("/api/exchanges/%2F/" + "%ff%c3%bc", {"type": "fanout"}).status in (201, 400)
-    names = [row["name"] for row in admin.fetch("/api/exchanges/%2F")]
-    assert "ÿÃ¼" in names
-    assert admin.delete("/api/exchanges/%2F/%ff%c3%bc").status == 204
+def test_names_that_are_no_utf8_are_refused(admin):
+    """As by AMQP: nobody could name them there."""
+    assert admin.put("/api/exchanges/%2F/" + "%ff%c3%bc", {"type": "fanout"}).status == 400
+    assert "ÿÃ¼" not in [row["name"] for row in admin.fetch("/api/exchanges/%2F")]
 
 
 # ---- lists ----
@@ -235,7 +234,7 @@ def test_pages(admin, many):
 
 
 @pytest.mark.parametrize("query,error", [
-    ("page=0", "invalid_pagination_parameters"), ("page=x", "invalid_pagination_parameters"),
+    ("page=0", "invalid_pagination_parameters"), ("page=x", "bad_request"),
     ("page=1&page_size=501", "invalid_pagination_parameters"), ("page=1&page_size=0", "invalid_pagination_parameters"),
     ("page=3", "page_out_of_range"), ("page=1&use_regex=true&name=(", "bad_request"),
     ("msg_rates_age=1000&msg_rates_incr=1", "invalid_range_parameters"),
@@ -378,7 +377,7 @@ def test_headers_of_every_answer(raw):
                                      ("/cli", "/cli/index.html"), ("/mgmt", "/")])
 def test_redirections(raw, path, to):
     status, headers, _ = raw().send(get(path)).answer()
-    assert (status, headers["location"]) in ((302, to), (302, "/api/index.html"))
+    assert (status, headers["location"]) in ((301, to), (301, "/api/index.html"))
 
 
 def test_pages_for_people(raw):

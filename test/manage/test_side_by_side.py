@@ -130,5 +130,5 @@ def test_fields_without_a_counterpart_are_listed(document, golden):
         for step, (_, answer) in zip(scenario.steps, golden[0].get(scenario.id, [])):
             if answer[0] < 300 and not step.is_exact:
                 walk(answer[2])
-    assert shown - described <= set(listed("Fields")) <= shown
+    assert shown - described <= {name.rpartition(" ")[2] for name in listed("Fields")} <= shown
 
