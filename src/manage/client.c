@@ -12,12 +12,14 @@
 #include "os/os.h"
 
 #define LINGER_MS 2000u
+#define DRAIN_BYTES_MAX 1048576u /* of a body that nobody wants: who sends more loses the answer */
 
 enum step {
     STEP_HEAD,   /* a head is read, or waited for */
     STEP_ADMIT,  /* may it be asked? Nothing is read */
     STEP_BODY,   /* its body is read */
     STEP_ANSWER, /* nothing is read */
+    STEP_DRAIN,  /* answered before its body was read: what still comes is dropped, for a while */
     STEP_OVER,   /* the connection closes */
 };
 
@@ -29,7 +31,7 @@ struct lv_client {
     struct lv_request *request; /* from STEP_ADMIT on */
     struct lv_http_chunks chunks;
     enum step step;
-    uint32_t served;
+    uint32_t served, drained;
     bool is_operator, is_scraper;
     bool has_begun; /* some of the next head is there */
 };
@@ -88,6 +90,14 @@ static void end(struct lv_client *c)
     c->step = STEP_OVER;
     allow(c, LV_UNLIMITED);
     lv_conn_close(&c->conn, LINGER_MS);
+}
+
+/* The client may be sending still: reset at once, it would not read the answer. */
+static void drain(struct lv_client *c)
+{
+    c->step = STEP_DRAIN;
+    allow(c, LINGER_MS);
+    lv_conn_resume(&c->conn);
 }
 
 /* ---- reading ---- */
@@ -230,6 +240,11 @@ static size_t on_input(struct lv_conn *conn, struct lv_bytes in)
         return take_head(c, in);
     case STEP_BODY:
         return take_body(c, in);
+    case STEP_DRAIN:
+        c->drained += (uint32_t)LV_MIN(in.len, DRAIN_BYTES_MAX);
+        if (c->drained >= DRAIN_BYTES_MAX)
+            too_late(c->room->loop, &c->timer);
+        return in.len;
     case STEP_OVER:
         return in.len;
     default:
@@ -261,10 +276,14 @@ void lv_client_admitted(struct lv_request *r)
 void lv_client_answered(struct lv_request *r)
 {
     struct lv_client *c = r->client;
-    bool is_last = lv_client_is_last(c);
+    bool is_last = lv_client_is_last(c), is_body_refused = r->is_body_refused;
 
     c->request = NULL;
     lv_request_free(r);
+    if (is_body_refused) {
+        drain(c);
+        return;
+    }
     if (is_last) {
         end(c);
         return;
