@@ -30,6 +30,13 @@ lv_time_ms lv_clock_coarse_ms(void)
     return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
 }
 
+uint64_t lv_clock_thread_ns(void)
+{
+    struct timespec ts = read_clock(CLOCK_THREAD_CPUTIME_ID);
+
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 uint64_t lv_clock_wall_us(void)
 {
     struct timespec ts = read_clock(CLOCK_REALTIME);

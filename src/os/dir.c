@@ -132,6 +132,11 @@ static enum lv_err file_reserve(struct lv_file *f, uint64_t bytes)
     return err == 0 ? LV_OK : from_errno();
 }
 
+static void file_forget(struct lv_file *f, uint64_t at, uint64_t bytes)
+{
+    (void)posix_fadvise(fd_of(f), (off_t)at, (off_t)bytes, POSIX_FADV_DONTNEED);
+}
+
 static enum lv_err file_resize(struct lv_file *f, uint64_t bytes)
 {
     int err;
@@ -165,6 +170,7 @@ static const struct lv_file_ops file_ops = {
     .reserve = file_reserve,
     .resize = file_resize,
     .size = file_size,
+    .forget = file_forget,
     .close = file_close,
 };
 

@@ -38,6 +38,7 @@ struct lv_file_ops {
     enum lv_err (*reserve)(struct lv_file *f, uint64_t bytes);
     enum lv_err (*resize)(struct lv_file *f, uint64_t bytes);
     enum lv_err (*size)(struct lv_file *f, uint64_t *bytes);
+    void (*forget)(struct lv_file *f, uint64_t at, uint64_t bytes); /* NULL: nothing to do */
     void (*close)(struct lv_file *f);
 };
 
@@ -126,6 +127,12 @@ static inline LV_MUST_USE enum lv_err lv_file_resize(struct lv_file *f, uint64_t
 static inline LV_MUST_USE enum lv_err lv_file_size(struct lv_file *f, uint64_t *bytes)
 {
     return f->ops->size(f, bytes);
+}
+/* What was synced of that range need not stay in the system's memory; reading it again is right, and slower. */
+static inline void lv_file_forget(struct lv_file *f, uint64_t at, uint64_t bytes)
+{
+    if (f->ops->forget != NULL)
+        f->ops->forget(f, at, bytes);
 }
 /* NULL is allowed. */
 static inline void lv_file_close(struct lv_file *f)

@@ -18,6 +18,8 @@ uint64_t lv_clock_ns(void);
 lv_time_ms lv_clock_ms(void);
 /* Monotonic too, a few milliseconds coarse and several times cheaper. */
 lv_time_ms lv_clock_coarse_ms(void);
+/* What this thread has used of a processor. */
+uint64_t lv_clock_thread_ns(void);
 /* Since 1970, UTC. May jump. */
 uint64_t lv_clock_wall_us(void);
 

@@ -563,6 +563,7 @@ static void run(void *ctx)
             is_marked = false;
             s->config.stable(s->config.ctx);
             lv_failpoint("log.told");
+            lv_wal_forget(s->messages);
             continue;
         }
         if (is_last && (!must_wait || atomic_load(&s->is_full)))

@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "os/failpoint.h"
+#include "os/os.h"
 #include "store/wal_priv.h"
 
 uint32_t lv_crc32c(struct lv_bytes b, uint32_t init)
@@ -313,7 +314,46 @@ static enum lv_err write_range(struct lv_wal *wal, lv_lsn from, lv_lsn to)
     struct lv_bytes parts[2] = { lv_bytes(wal->ring + offset, here),
                                  lv_bytes(wal->ring, bytes - here) };
 
-    return lv_file_write(wal->file, from & wal->file_mask, parts, here < bytes ? 2 : 1);
+    uint64_t began = lv_clock_thread_ns();
+    enum lv_err err = lv_file_write(wal->file, from & wal->file_mask, parts, here < bytes ? 2 : 1);
+    wal->write_ns += lv_clock_thread_ns() - began;
+    wal->write_bytes += bytes;
+    return err;
+}
+
+/* ---- the system's memory ----
+ * What is written stays in memory as long as there is some, which is good for whoever reads it again. But each new page has its
+ * price, and where a virtual machine has to ask its host for it that is many times the price of the copy. Then the log goes
+ * round in the pages that it has, and asks again what new ones cost when it has written a while. */
+
+#define FORGET_STEP (2u << 20)
+#define LOOK_BYTES (8u << 20)
+#define DEAR_NS_PER_KIB 400u
+#define FORGET_BYTES (UINT64_C(1) << 30)
+
+static void look_at_price(struct lv_wal *wal)
+{
+    if (wal->write_bytes < LOOK_BYTES)
+        return;
+    if (wal->write_ns / (wal->write_bytes >> 10) > DEAR_NS_PER_KIB)
+        wal->forget_until = lv_wal_written(wal) + FORGET_BYTES;
+    wal->write_ns = wal->write_bytes = 0;
+}
+
+static void forget_upto(struct lv_wal *wal, uint64_t upto)
+{
+    lv_file_forget(wal->file, wal->forgotten, upto - wal->forgotten);
+    wal->forgotten = upto;
+}
+
+void lv_wal_forget(struct lv_wal *wal)
+{
+    uint64_t at = lv_wal_written(wal) & wal->file_mask;
+
+    look_at_price(wal);
+    if (wal->file != NULL && lv_wal_written(wal) < wal->forget_until &&
+        at >= wal->forgotten + LV_WAL_CACHED_BYTES + FORGET_STEP)
+        forget_upto(wal, at - LV_WAL_CACHED_BYTES);
 }
 
 /* The file that `lsn` lies in, which begins now. */
@@ -324,8 +364,11 @@ static enum lv_err next_file(struct lv_wal *wal, lv_lsn lsn)
 
     if (number > atomic_load(&wal->newest))
         return LV_EAGAIN;
+    if (wal->file != NULL && lsn < wal->forget_until)
+        forget_upto(wal, wal->config.file_bytes);
     lv_file_close(wal->file);
     wal->file = NULL;
+    wal->forgotten = 0;
     enum lv_err err = lv_wal_open_file(wal, number, LV_FILE_WRITE, &wal->file);
     if (err != LV_OK)
         return err == LV_ENOMEM ? LV_EAGAIN : err;

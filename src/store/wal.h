@@ -105,6 +105,10 @@ lv_lsn lv_wal_complete(struct lv_wal *wal);
 /* Writes up to `upto` and syncs. *did tells whether there was anything. An error is final: what is stable stays so, and
  * nothing else is known. LV_EAGAIN: the next file is not ready (lv_wal_make_file); call again. */
 enum lv_err lv_wal_write(struct lv_wal *wal, lv_lsn upto, bool *did) LV_MUST_USE;
+/* Where new pages of memory are dear: lets the system forget what was written more than LV_WAL_CACHED_BYTES ago. After a
+ * write; the writer. */
+#define LV_WAL_CACHED_BYTES (32u << 20)
+void lv_wal_forget(struct lv_wal *wal);
 /* Appends a mark that says what is stable, if the last one says less. LV_ENOMEM. */
 enum lv_err lv_wal_mark(struct lv_wal *wal) LV_MUST_USE;
 /* Should lv_wal_make_file be called? */

@@ -31,6 +31,9 @@ struct lv_wal {
     _Atomic lv_lsn marked; /* what the last mark says */
     /* the writer's */
     struct lv_file *file;                    /* `current` */
+    uint64_t forgotten;                      /* bytes of it: lv_wal_forget */
+    uint64_t write_ns, write_bytes;          /* what writes cost lately */
+    lv_lsn forget_until;                     /* while it is written up to here, pages are dear */
     _Atomic uint64_t current, first, newest; /* file numbers; newest: made */
     bool is_poisoned, is_read_only;
     struct lv_wal_appender appenders[]; /* config.appenders + 1 */
