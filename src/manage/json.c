@@ -263,7 +263,8 @@ static void put_number(struct lv_json *j, struct lv_bytes key, double v, const c
     lv_buf_add_str(j->out, text);
 }
 
-static void put_word(struct lv_json *j, struct lv_bytes key, int kind, const char *word)
+static void put_word(struct lv_json *j, struct lv_bytes key, enum lv_json_kind kind,
+                     const char *word)
 {
     if (!is_wanted(j, key))
         return;

@@ -30,7 +30,13 @@ bool lv_json_columns(struct lv_bytes text, struct lv_json_columns *out);
 
 /* A value to sort by. Kinds in their order; a missing one counts as the number 0 (RabbitMQ). */
 struct lv_json_value {
-    enum { LV_JSON_NUMBER, LV_JSON_FALSE, LV_JSON_NULL, LV_JSON_TRUE, LV_JSON_TEXT } kind;
+    enum lv_json_kind {
+        LV_JSON_NUMBER,
+        LV_JSON_FALSE,
+        LV_JSON_NULL,
+        LV_JSON_TRUE,
+        LV_JSON_TEXT
+    } kind;
     double number;
     struct lv_bytes text; /* views the scratch buffer */
 };

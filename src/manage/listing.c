@@ -127,7 +127,8 @@ static bool read_filter(struct lv_listing *list)
 {
     struct lv_request *r = list->r;
     struct lv_bytes name = lv_url_param(&r->url, "name");
-    char source[LV_LISTING_NAME_MAX + 8], why[256];
+    uint8_t source[LV_LISTING_NAME_MAX + 8];
+    char why[256];
 
     if (name.len == 0 || !list->is_paged)
         return true;

@@ -1,6 +1,8 @@
 /* What the process uses, as /proc says. */
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -27,13 +29,14 @@ static uint64_t microseconds(struct timeval t)
 void lv_os_usage(struct lv_process_usage *out)
 {
     FILE *file = fopen("/proc/self/statm", "re");
-    unsigned long long pages = 0, resident = 0;
+    char text[128], *second;
     struct rusage usage;
     struct rlimit limit;
 
     *out = (struct lv_process_usage){ .fds = count_fds() };
-    if (file != NULL && fscanf(file, "%llu %llu", &pages, &resident) == 2)
-        out->rss_bytes = resident * (uint64_t)sysconf(_SC_PAGESIZE);
+    if (file != NULL && fgets(text, sizeof(text), file) != NULL &&
+        (second = strchr(text, ' ')) != NULL)
+        out->rss_bytes = strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
     if (file != NULL)
         (void)fclose(file);
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)

@@ -1,6 +1,7 @@
 #include "manage/http.h"
 
 #include <lv_test.h>
+#include <stdio.h>
 
 static enum lv_err parse(const char *text, struct lv_http_head *head)
 {
@@ -103,8 +104,7 @@ LV_TEST(headers_are_bounded)
     size_t used = strlen(text);
 
     for (unsigned i = 0; i <= LV_HTTP_HEADERS_MAX; i++) {
-        memcpy(text + used, "a: b\r\n", 6);
-        used += 6;
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "a: b\r\n");
     }
     memcpy(text + used, "\r\n", 3);
     CHECK_EQ(parse(text, &head), LV_EFULL);

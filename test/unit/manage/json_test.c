@@ -1,6 +1,7 @@
 #include "manage/json.h"
 
 #include <lv_test.h>
+#include <stdio.h>
 
 /* One description, three uses. */
 static void describe(struct lv_json *j)
@@ -65,8 +66,7 @@ LV_TEST(columns_that_nobody_could_want_are_bounded)
     size_t used = 0;
 
     while (used + 4 < sizeof(text)) {
-        memcpy(text + used, "a.b,", 4);
-        used += 4;
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "a.b,");
     }
     CHECK(lv_json_columns(lv_bytes(text, used), &c));
     CHECK_EQ(c.count, LV_JSON_COLUMNS_MAX);
