@@ -140,9 +140,10 @@ static bool read_filter(struct lv_listing *list)
         list->needle = small_letters(list, name);
         return true;
     }
-    memcpy(source, "(?i)", 4);
-    memcpy(source + 4, name.ptr, name.len);
-    if (lv_pattern_new(lv_bytes(source, name.len + 4), &list->pattern, why, sizeof(why)) == LV_OK)
+    struct lv_wr w = lv_wr(source, sizeof(source));
+    lv_wr_bytes(&w, "(?i)", 4);
+    lv_wr_bytes(&w, name.ptr, name.len);
+    if (lv_pattern_new(lv_bytes(source, w.used), &list->pattern, why, sizeof(why)) == LV_OK)
         return true;
     lv_reply_bad_request(r, "name is not a regular expression: %s", why);
     return false;
