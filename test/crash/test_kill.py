@@ -118,5 +118,6 @@ def test_killed_at_every_fail_point(tmp_path):
     for outcome in outcomes:
         for name, hit in outcome.figures["failpoints"].items():
             hits[name] = hits.get(name, 0) + hit
+    del hits["vhost.removed"]           # no virtual host is deleted here: test/unit/broker/vhost_test.c kills there
     print(hits)
     assert sum(1 for hit in hits.values() if hit > 0) >= 0.8 * len(hits), hits

@@ -116,7 +116,7 @@ COMMANDS = {
                   "timeout 2 leveretd --data-dir /var/lib/leveret-new --amqp-listen 127.0.0.1:0 --http-listen none "
                   "--metrics-listen none || [ $? = 124 ]",
                   "/var/lib/leveret": "{data}", "/backups": "{folder}/backups"},
-    "http-api.md": {"localhost:15672": "{http}", "/var/lib/leveret": "{data}"},
+    "http-api.md": {"localhost:15672": "{http}", "admin:secret": "guest:guest", "/var/lib/leveret": "{data}"},
     "command-line.md": {"leveret add_user alice": "echo secret | leveret add_user alice",
                         "leveret completion fish | source": "leveret completion fish >/dev/null"},
 }
