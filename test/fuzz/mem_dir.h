@@ -58,6 +58,8 @@ static struct mem_file *mem_add(struct mem_dir *d, const char *name)
     return NULL;
 }
 
+#define MEM_FILE_MAX (UINT64_C(64) << 20) /* bytes; more is a full disk */
+
 static void mem_resize(struct mem_file *f, size_t size)
 {
     uint8_t *bytes = calloc(1, LV_MAX(size, (size_t)1));
@@ -86,6 +88,8 @@ static enum lv_err mem_write(struct lv_file *file, uint64_t at, const struct lv_
 
     h->dir->changes++;
     for (size_t i = 0; i < count; i++) {
+        if (at > MEM_FILE_MAX || parts[i].len > MEM_FILE_MAX - at)
+            return LV_ENOSPC;
         if (at + parts[i].len > h->f->size)
             mem_resize(h->f, (size_t)at + parts[i].len);
         if (parts[i].len != 0)
