@@ -193,6 +193,18 @@ void lv_change_send(struct lv_change *c)
     lv_errand_send(c->r->room->broker, 0, &c->errand);
 }
 
+void lv_change_make(struct lv_request *r,
+                    enum lv_err (*make)(struct lv_broker *b, struct lv_change *c), void *record,
+                    void (*done)(struct lv_request *r, struct lv_change *c))
+{
+    struct lv_change *c = lv_change_new(r, make, record);
+
+    if (c == NULL)
+        return;
+    c->done = done;
+    lv_change_send(c);
+}
+
 /* ---- a census ---- */
 
 static void poll_clean(struct lv_request *r)
@@ -292,6 +304,16 @@ bool lv_body_number(struct lv_request *r, const char *key, int64_t min, int64_t 
         return complain(r, key, "within its bounds");
     *out = number;
     return true;
+}
+
+bool lv_body_limit(struct lv_request *r, int64_t *out)
+{
+    *out = INT64_MIN;
+    if (lv_request_json(r) == NULL || !lv_body_number(r, "value", LV_NO_LIMIT, LV_LIMIT_MAX, out))
+        return false;
+    if (*out == INT64_MIN)
+        lv_reply_bad_request(r, "value should be given: key missing");
+    return *out != INT64_MIN;
 }
 
 bool lv_body_text(struct lv_request *r, const char *key, struct lv_bytes *out)

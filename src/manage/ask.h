@@ -47,6 +47,10 @@ struct lv_change *lv_change_new(struct lv_request *r,
                                 enum lv_err (*make)(struct lv_broker *b, struct lv_change *c),
                                 void *record);
 void lv_change_send(struct lv_change *c);
+/* Both, for a change of which nothing else is set; `done` as in struct lv_change. */
+void lv_change_make(struct lv_request *r,
+                    enum lv_err (*make)(struct lv_broker *b, struct lv_change *c), void *record,
+                    void (*done)(struct lv_request *r, struct lv_change *c));
 void lv_reply_changed(struct lv_request *r, struct lv_change *c);
 /* The same, but LV_ENOTFOUND is about the virtual host of the path. */
 void lv_reply_changed_in_vhost(struct lv_request *r, struct lv_change *c);
@@ -67,6 +71,8 @@ void lv_poll_send(struct lv_poll *poll);
 bool lv_body_bool(struct lv_request *r, const char *key, bool *out); /* "true" counts, too */
 bool lv_body_number(struct lv_request *r, const char *key, int64_t min, int64_t max, int64_t *out);
 bool lv_body_text(struct lv_request *r, const char *key, struct lv_bytes *out);
+/* "value" of a limit, LV_NO_LIMIT for none; it may not be left out. */
+bool lv_body_limit(struct lv_request *r, int64_t *out);
 /* One that may not. */
 bool lv_body_need_text(struct lv_request *r, const char *key, struct lv_bytes *out);
 /* "arguments" as a field table, in the request's memory. */

@@ -222,9 +222,8 @@ struct lv_walk *lv_walk_new(struct lv_request *r,
         return NULL;
     }
     pos = 0;
-    while ((v = lv_observe_vhost(r->room->broker, &pos)) != NULL && w->vhost_count < count)
-        if (lv_request_wants_vhost(r, lv_vhost_name(v)))
-            w->vhosts[w->vhost_count++] = lv_request_copy(r, lv_vhost_name(v));
+    while ((v = lv_request_next_vhost(r, &pos)) != NULL && w->vhost_count < count)
+        w->vhosts[w->vhost_count++] = lv_request_copy(r, lv_vhost_name(v));
     w->r = r;
     w->done = done;
     w->errand.run = walk_run;

@@ -64,9 +64,7 @@ void lv_api_exchanges(struct lv_request *r)
 
     if (list == NULL)
         return;
-    while ((v = lv_observe_vhost(r->room->broker, &pos)) != NULL) {
-        if (!lv_request_wants_vhost(r, lv_vhost_name(v)))
-            continue;
+    while ((v = lv_request_next_vhost(r, &pos)) != NULL) {
         at = 0;
         while ((x = lv_observe_exchange(v, &at)) != NULL)
             lv_listing_add(list, lv_vhost_name(v), x->spec.name, NULL);

@@ -10,15 +10,6 @@
 
 #define STOP_DELAY_MS 100u /* for the answer to leave */
 
-static void send(struct lv_request *r, enum lv_err (*make)(struct lv_broker *, struct lv_change *),
-                 void *record)
-{
-    struct lv_change *c = lv_change_new(r, make, record);
-
-    if (c != NULL)
-        lv_change_send(c);
-}
-
 static enum lv_err rotate(struct lv_broker *b, struct lv_change *c)
 {
     (void)b, (void)c;
@@ -28,7 +19,7 @@ static enum lv_err rotate(struct lv_broker *b, struct lv_change *c)
 
 void lv_api_rotate_logs(struct lv_request *r)
 {
-    send(r, rotate, NULL);
+    lv_change_make(r, rotate, NULL, NULL);
 }
 
 /* ---- reload ---- */
@@ -100,7 +91,6 @@ static void reloaded(struct lv_request *r, struct lv_change *c)
 void lv_api_reload(struct lv_request *r)
 {
     struct reloading *rl = lv_request_alloc(r, sizeof(*rl));
-    struct lv_change *c;
 
     if (rl == NULL) {
         lv_reply_no_memory(r);
@@ -112,11 +102,7 @@ void lv_api_reload(struct lv_request *r)
     }
     r->work = rl;
     r->clean = reload_clean;
-    c = lv_change_new(r, reload, rl);
-    if (c == NULL)
-        return;
-    c->done = reloaded;
-    lv_change_send(c);
+    lv_change_make(r, reload, rl, reloaded);
 }
 
 /* ---- the configuration as it is in force ---- */
@@ -143,16 +129,11 @@ static void config_listed(struct lv_request *r, struct lv_change *c)
 void lv_api_config(struct lv_request *r)
 {
     char *text = lv_request_alloc(r, CONFIG_TEXT_MAX);
-    struct lv_change *c = NULL;
 
     if (text == NULL)
         lv_reply_no_memory(r);
     else
-        c = lv_change_new(r, list_config, text);
-    if (c == NULL)
-        return;
-    c->done = config_listed;
-    lv_change_send(c);
+        lv_change_make(r, list_config, text, config_listed);
 }
 
 /* ---- one setting ---- */
@@ -183,7 +164,7 @@ static void change(struct lv_request *r, const char *key, const char *value)
     }
     (void)snprintf(s->key, sizeof(s->key), "%s", key);
     (void)snprintf(s->value, sizeof(s->value), "%s", value);
-    send(r, set, s);
+    lv_change_make(r, set, s, NULL);
 }
 
 void lv_api_log_level(struct lv_request *r)

@@ -26,15 +26,6 @@ static struct lv_bytes *dump(struct lv_request *r, const json_t *json)
     return NULL;
 }
 
-static void send(struct lv_request *r, enum lv_err (*make)(struct lv_broker *, struct lv_change *),
-                 void *record)
-{
-    struct lv_change *c = lv_change_new(r, make, record);
-
-    if (c != NULL)
-        lv_change_send(c);
-}
-
 /* ---- policies ---- */
 
 static enum lv_policy_kind kind_of(const struct lv_request *r)
@@ -72,10 +63,8 @@ void lv_api_policies(struct lv_request *r)
 
     if (list == NULL)
         return;
-    while ((v = lv_observe_vhost(r->room->broker, &pos)) != NULL) {
+    while ((v = lv_request_next_vhost(r, &pos)) != NULL) {
         at = 0;
-        if (!lv_request_wants_vhost(r, lv_vhost_name(v)))
-            continue;
         while ((p = lv_policy_next(r->room->broker, kind_of(r), lv_vhost_name(v), &at)) != NULL)
             lv_listing_add(list, lv_vhost_name(v), p->name, NULL);
     }
@@ -116,11 +105,7 @@ void lv_api_policy_put(struct lv_request *r)
     json = dump(r, r->json);
     if (json == NULL)
         return;
-    struct lv_change *c = lv_change_new(r, put_policy, json);
-    if (c == NULL)
-        return;
-    c->done = lv_reply_changed_in_vhost;
-    lv_change_send(c);
+    lv_change_make(r, put_policy, json, lv_reply_changed_in_vhost);
 }
 
 static enum lv_err delete_policy(struct lv_broker *b, struct lv_change *c)
@@ -130,7 +115,7 @@ static enum lv_err delete_policy(struct lv_broker *b, struct lv_change *c)
 
 void lv_api_policy_delete(struct lv_request *r)
 {
-    send(r, delete_policy, NULL);
+    lv_change_make(r, delete_policy, NULL, NULL);
 }
 
 /* ---- parameters ---- */
@@ -198,10 +183,8 @@ void lv_api_parameters(struct lv_request *r)
 
     if (list == NULL)
         return;
-    while ((v = lv_observe_vhost(r->room->broker, &pos)) != NULL) {
+    while ((v = lv_request_next_vhost(r, &pos)) != NULL) {
         at = 0;
-        if (!lv_request_wants_vhost(r, lv_vhost_name(v)))
-            continue;
         while ((p = lv_parameter_next(r->room->broker, lv_vhost_name(v), &at)) != NULL)
             if (is_shown(r, p))
                 lv_listing_add(list, lv_request_copy(r, p->vhost),
@@ -250,7 +233,7 @@ void lv_api_parameter_put(struct lv_request *r)
     struct lv_bytes *json = read_value(r);
 
     if (json != NULL)
-        send(r, put_parameter, json);
+        lv_change_make(r, put_parameter, json, NULL);
 }
 
 static enum lv_err delete_parameter(struct lv_broker *b, struct lv_change *c)
@@ -260,7 +243,7 @@ static enum lv_err delete_parameter(struct lv_broker *b, struct lv_change *c)
 
 void lv_api_parameter_delete(struct lv_request *r)
 {
-    send(r, delete_parameter, NULL);
+    lv_change_make(r, delete_parameter, NULL, NULL);
 }
 
 /* ---- global parameters ---- */
@@ -309,7 +292,7 @@ void lv_api_global_put(struct lv_request *r)
     struct lv_bytes *json = read_value(r);
 
     if (json != NULL)
-        send(r, put_global, json);
+        lv_change_make(r, put_global, json, NULL);
 }
 
 static enum lv_err delete_global(struct lv_broker *b, struct lv_change *c)
@@ -319,7 +302,7 @@ static enum lv_err delete_global(struct lv_broker *b, struct lv_change *c)
 
 void lv_api_global_delete(struct lv_request *r)
 {
-    send(r, delete_global, NULL);
+    lv_change_make(r, delete_global, NULL, NULL);
 }
 
 /* ---- the cluster's name is one of them ---- */
@@ -365,5 +348,5 @@ void lv_api_cluster_name_put(struct lv_request *r)
         }
     json = dump(r, json_object_get(r->json, "name"));
     if (json != NULL)
-        send(r, put_cluster_name, json);
+        lv_change_make(r, put_cluster_name, json, NULL);
 }

@@ -79,7 +79,6 @@ static enum lv_err put(struct lv_broker *b, struct lv_change *c)
 void lv_api_permission_put(struct lv_request *r)
 {
     struct lv_permission_record *p = lv_request_alloc(r, sizeof(*p));
-    struct lv_change *c;
 
     if (p == NULL) {
         lv_reply_no_memory(r);
@@ -90,11 +89,7 @@ void lv_api_permission_put(struct lv_request *r)
         return;
     p->user = r->args[0];
     p->vhost = r->vhost;
-    c = lv_change_new(r, put, p);
-    if (c == NULL)
-        return;
-    c->done = permission_put;
-    lv_change_send(c);
+    lv_change_make(r, put, p, permission_put);
 }
 
 static enum lv_err del(struct lv_broker *b, struct lv_change *c)
@@ -111,10 +106,7 @@ static enum lv_err del(struct lv_broker *b, struct lv_change *c)
 
 void lv_api_permission_delete(struct lv_request *r)
 {
-    struct lv_change *c = lv_change_new(r, del, NULL);
-
-    if (c != NULL)
-        lv_change_send(c);
+    lv_change_make(r, del, NULL, NULL);
 }
 
 /* ---- topic permissions ---- */
@@ -215,7 +207,6 @@ static enum lv_err put_topic(struct lv_broker *b, struct lv_change *c)
 void lv_api_topic_permission_put(struct lv_request *r)
 {
     struct lv_topic_permission_record *p = lv_request_alloc(r, sizeof(*p));
-    struct lv_change *c;
 
     if (p == NULL) {
         lv_reply_no_memory(r);
@@ -229,11 +220,7 @@ void lv_api_topic_permission_put(struct lv_request *r)
     p->user = r->args[0];
     p->vhost = r->vhost;
     p->exchange = lv_path_exchange(p->exchange);
-    c = lv_change_new(r, put_topic, p);
-    if (c == NULL)
-        return;
-    c->done = permission_put;
-    lv_change_send(c);
+    lv_change_make(r, put_topic, p, permission_put);
 }
 
 /* That of one exchange, or of all. */
@@ -257,8 +244,5 @@ static enum lv_err del_topic(struct lv_broker *b, struct lv_change *c)
 
 void lv_api_topic_permission_delete(struct lv_request *r)
 {
-    struct lv_change *c = lv_change_new(r, del_topic, NULL);
-
-    if (c != NULL)
-        lv_change_send(c);
+    lv_change_make(r, del_topic, NULL, NULL);
 }

@@ -127,9 +127,7 @@ void lv_queues_add(struct lv_request *r, struct lv_listing *list)
     const struct lv_vhost *v;
     size_t pos = 0, at;
 
-    while ((v = lv_observe_vhost(r->room->broker, &pos)) != NULL) {
-        if (!lv_request_wants_vhost(r, lv_vhost_name(v)))
-            continue;
+    while ((v = lv_request_next_vhost(r, &pos)) != NULL) {
         at = 0;
         while ((entry = lv_observe_queue(v, &at)) != NULL)
             lv_listing_add(list, lv_vhost_name(v), lv_queue_name(entry), NULL);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "manage/manage_priv.h"
 #include "security/record.h"
 
 void lv_json_time_ms(struct lv_json *j, const char *key, uint64_t ms)
@@ -89,6 +90,12 @@ void lv_vhost_sum(const struct lv_vhost *v, struct lv_vhost_sum *sum)
         sum->exchanges++;
 }
 
+void lv_json_limit(struct lv_json *j, const char *key, int64_t limit)
+{
+    if (limit != LV_NO_LIMIT)
+        lv_json_i64(j, key, limit);
+}
+
 bool lv_request_wants_vhost(const struct lv_request *r, struct lv_bytes vhost)
 {
     struct lv_bytes only =
@@ -97,4 +104,14 @@ bool lv_request_wants_vhost(const struct lv_request *r, struct lv_bytes vhost)
     if (r->vhost.ptr != NULL)
         return lv_bytes_eq(r->vhost, vhost);
     return (only.len == 0 || lv_bytes_eq(only, vhost)) && lv_request_sees(r, vhost);
+}
+
+const struct lv_vhost *lv_request_next_vhost(const struct lv_request *r, size_t *pos)
+{
+    const struct lv_vhost *v;
+
+    do {
+        v = lv_observe_vhost(r->room->broker, pos);
+    } while (v != NULL && !lv_request_wants_vhost(r, lv_vhost_name(v)));
+    return v;
 }

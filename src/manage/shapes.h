@@ -20,6 +20,8 @@ void lv_json_lengths(struct lv_json *j, uint64_t ready, uint64_t unacknowledged,
 /* A list of tags as an array. */
 struct lv_tags;
 void lv_json_tags(struct lv_json *j, const char *key, const struct lv_tags *tags);
+/* Unless it is none. */
+void lv_json_limit(struct lv_json *j, const char *key, int64_t limit);
 /* "classic", "quorum", "stream"; static. */
 const char *lv_queue_kind_name(enum lv_queue_kind kind);
 
@@ -31,5 +33,7 @@ struct lv_vhost_sum {
 void lv_vhost_sum(const struct lv_vhost *v, struct lv_vhost_sum *sum);
 /* Is it the vhost of the path, or has the path none; and may he see it? */
 bool lv_request_wants_vhost(const struct lv_request *r, struct lv_bytes vhost);
+/* Steps through those that he wants: start with *pos = 0; NULL at the end. */
+const struct lv_vhost *lv_request_next_vhost(const struct lv_request *r, size_t *pos);
 
 #endif

@@ -15,12 +15,6 @@
 
 /* ---- reading ---- */
 
-static void put_limit(struct lv_json *j, const char *key, int64_t limit)
-{
-    if (limit != LV_NO_LIMIT)
-        lv_json_i64(j, key, limit);
-}
-
 static bool describe(struct lv_request *r, const struct lv_listing_item *item, struct lv_json *j)
 {
     const struct lv_user_record *u = lv_access_user(lv_broker_access(r->room->broker), item->name);
@@ -35,8 +29,8 @@ static bool describe(struct lv_request *r, const struct lv_listing_item *item, s
     lv_json_str(j, "hashing_algorithm", lv_hash_algorithm_name(u->algorithm));
     lv_json_tags(j, "tags", &u->tags);
     lv_json_open(j, "limits");
-    put_limit(j, "max-connections", u->max_connections);
-    put_limit(j, "max-channels", u->max_channels);
+    lv_json_limit(j, "max-connections", u->max_connections);
+    lv_json_limit(j, "max-channels", u->max_channels);
     lv_json_close(j);
     lv_json_close(j);
     return true;
@@ -371,10 +365,7 @@ static enum lv_err delete_user(struct lv_broker *b, struct lv_change *c)
 
 void lv_api_user_delete(struct lv_request *r)
 {
-    struct lv_change *c = lv_change_new(r, delete_user, NULL);
-
-    if (c != NULL)
-        lv_change_send(c);
+    lv_change_make(r, delete_user, NULL, NULL);
 }
 
 static struct lv_bytes name_at(const json_t *users, size_t i)
@@ -408,7 +399,6 @@ static enum lv_err delete_users(struct lv_broker *b, struct lv_change *c)
 void lv_api_users_delete(struct lv_request *r)
 {
     json_t *users = lv_request_json(r) != NULL ? json_object_get(r->json, "users") : NULL;
-    struct lv_change *c;
 
     if (r->json == NULL)
         return;
@@ -419,9 +409,7 @@ void lv_api_users_delete(struct lv_request *r)
         lv_reply_bad_request(r, "users should be an array of names");
         return;
     }
-    c = lv_change_new(r, delete_users, users);
-    if (c != NULL)
-        lv_change_send(c);
+    lv_change_make(r, delete_users, users, NULL);
 }
 
 /* The password is a part of the path, as RabbitMQ has it. */
@@ -459,8 +447,8 @@ static bool describe_limits(struct lv_request *r, const struct lv_listing_item *
     lv_json_open(j, NULL);
     lv_json_bytes(j, "user", u->name);
     lv_json_open(j, "value");
-    put_limit(j, "max-connections", u->max_connections);
-    put_limit(j, "max-channels", u->max_channels);
+    lv_json_limit(j, "max-connections", u->max_connections);
+    lv_json_limit(j, "max-channels", u->max_channels);
     lv_json_close(j);
     lv_json_close(j);
     return true;
@@ -520,27 +508,20 @@ static enum lv_err put_user_limit(struct lv_broker *b, struct lv_change *c)
 static void change_limit(struct lv_request *r, int64_t value)
 {
     struct limit *limit = lv_request_alloc(r, sizeof(*limit));
-    struct lv_change *c;
 
     if (limit == NULL) {
         lv_reply_no_memory(r);
         return;
     }
     *limit = (struct limit){ r->args[0], r->args[1], value };
-    c = lv_change_new(r, put_user_limit, limit);
-    if (c != NULL)
-        lv_change_send(c);
+    lv_change_make(r, put_user_limit, limit, NULL);
 }
 
 void lv_api_user_limit_put(struct lv_request *r)
 {
-    int64_t value = INT64_MIN;
+    int64_t value;
 
-    if (lv_request_json(r) == NULL || !lv_body_number(r, "value", LV_NO_LIMIT, LV_LIMIT_MAX, &value))
-        return;
-    if (value == INT64_MIN)
-        lv_reply_bad_request(r, "value should be given: key missing");
-    else
+    if (lv_body_limit(r, &value))
         change_limit(r, value);
 }
 

@@ -125,14 +125,6 @@ static enum lv_err put(struct lv_broker *b, struct lv_change *c)
     return lv_broker_put_permission(b, &all, c->why, sizeof(c->why));
 }
 
-static void send_put(struct lv_request *r, struct vhost_body *body)
-{
-    struct lv_change *c = lv_change_new(r, put, body);
-
-    if (c != NULL)
-        lv_change_send(c);
-}
-
 static struct vhost_body *body_new(struct lv_request *r)
 {
     struct vhost_body *body = lv_request_alloc(r, sizeof(*body));
@@ -176,7 +168,7 @@ void lv_api_vhost_put(struct lv_request *r)
     body->has_tags = json_object_get(r->json, "tags") != NULL;
     body->has_protection = json_object_get(r->json, "protected_from_deletion") != NULL;
     body->owner = r->who.name;
-    send_put(r, body);
+    lv_change_make(r, put, body, NULL);
 }
 
 void lv_api_vhost_protect(struct lv_request *r)
@@ -187,7 +179,7 @@ void lv_api_vhost_protect(struct lv_request *r)
         return;
     body->has_protection = true;
     body->is_protected = r->head.method == LV_HTTP_POST;
-    send_put(r, body);
+    lv_change_make(r, put, body, NULL);
 }
 
 static enum lv_err del(struct lv_broker *b, struct lv_change *c)
@@ -209,10 +201,7 @@ static enum lv_err del(struct lv_broker *b, struct lv_change *c)
 
 void lv_api_vhost_delete(struct lv_request *r)
 {
-    struct lv_change *c = lv_change_new(r, del, NULL);
-
-    if (c != NULL)
-        lv_change_send(c);
+    lv_change_make(r, del, NULL, NULL);
 }
 
 /* It runs wherever it is there. */
@@ -225,12 +214,6 @@ void lv_api_vhost_start(struct lv_request *r)
 }
 
 /* ---- limits ---- */
-
-static void put_limit(struct lv_json *j, const char *key, int64_t limit)
-{
-    if (limit != LV_NO_LIMIT)
-        lv_json_i64(j, key, limit);
-}
 
 static bool has_limit(const struct lv_vhost_record *v)
 {
@@ -247,8 +230,8 @@ static bool describe_limits(struct lv_request *r, const struct lv_listing_item *
     lv_json_open(j, NULL);
     lv_json_bytes(j, "vhost", v->name);
     lv_json_open(j, "value");
-    put_limit(j, "max-connections", v->max_connections);
-    put_limit(j, "max-queues", v->max_queues);
+    lv_json_limit(j, "max-connections", v->max_connections);
+    lv_json_limit(j, "max-queues", v->max_queues);
     lv_json_close(j);
     lv_json_close(j);
     return true;
@@ -300,33 +283,24 @@ static enum lv_err put_vhost_limit(struct lv_broker *b, struct lv_change *c)
 static void change_limit(struct lv_request *r, int64_t value)
 {
     struct limit *limit = lv_request_alloc(r, sizeof(*limit));
-    struct lv_change *c;
 
     if (limit == NULL) {
         lv_reply_no_memory(r);
         return;
     }
     *limit = (struct limit){ r->vhost, r->args[0], value };
-    c = lv_change_new(r, put_vhost_limit, limit);
-    if (c == NULL)
-        return;
-    c->done = lv_reply_changed_in_vhost;
-    lv_change_send(c);
+    lv_change_make(r, put_vhost_limit, limit, lv_reply_changed_in_vhost);
 }
 
 void lv_api_vhost_limit_put(struct lv_request *r)
 {
-    int64_t value = INT64_MIN;
+    int64_t value;
 
     if (lv_access_vhost(lv_broker_access(r->room->broker), r->vhost) == NULL) {
         lv_reply_error(r, 404, "not_found", "vhost_not_found");
         return;
     }
-    if (lv_request_json(r) == NULL || !lv_body_number(r, "value", LV_NO_LIMIT, LV_LIMIT_MAX, &value))
-        return;
-    if (value == INT64_MIN)
-        lv_reply_bad_request(r, "value should be given: key missing");
-    else
+    if (lv_body_limit(r, &value))
         change_limit(r, value);
 }
 
