@@ -1,62 +1,18 @@
 /* Memory that ends at any allocation: an import, an export or a policy is refused, or it is whole; nothing leaks, nothing is half
  * there. */
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "base/mem.h"
-#include "broker/access.h"
 #include "broker/broker_priv.h"
 #include "broker/definitions.h"
 #include "broker/policies.h"
-#include "config/config.h"
-#include "lv_test.h"
+#include "unit/broker/still.h"
 
-static char dir[256], why[LV_DEFINITIONS_WHY_MAX];
-static struct lv_config *config;
-static struct lv_broker *broker;
-static struct lv_loops *loops;
+static char why[LV_DEFINITIONS_WHY_MAX];
 
 /* What is retired while there is no memory for the note of it stays for ever (loop/rcu.c): no leak of what is tested. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
     return "leak:item_new\nleak:list_new\nleak:resize\n";
-}
-
-#define B broker
-#define S(text) lv_bytes_str(text)
-
-static void open_broker(void)
-{
-    struct lv_loops_config loops_config = { .count = 1 };
-    char *argv[] = { "t", "--config", "none", "--data-dir", dir, NULL };
-    struct lv_config_sources sources = { .argc = 5, .argv = argv };
-    const char *temp = getenv("TMPDIR");
-
-    snprintf(dir, sizeof(dir), "%s/lv-definitions-XXXXXX", temp != NULL ? temp : P_tmpdir);
-    CHECK(mkdtemp(dir) != NULL);
-    CHECK_EQ(lv_config_load(&sources, &config), LV_OK);
-    CHECK_EQ(lv_broker_new(lv_config_settings(config), &B), LV_OK);
-    lv_broker_hook(B, &loops_config);
-    CHECK_EQ(lv_loops_new(&loops_config, &loops), LV_OK);
-    CHECK_EQ(lv_broker_set_loops(B, loops), LV_OK);
-    CHECK_EQ(lv_broker_recover(B), LV_OK);
-    CHECK_EQ(lv_broker_begin(B), LV_OK);
-}
-
-static int remove_path(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st, (void)flag, (void)ftw;
-    return remove(path);
-}
-
-static void close_broker(void)
-{
-    lv_broker_free(B);
-    lv_loops_free(loops);
-    lv_config_free(config);
-    CHECK_EQ(nftw(dir, remove_path, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 static const char text[] = "{\"users\":[{\"name\":\"u\",\"password_hash\":"
@@ -97,7 +53,7 @@ LV_TEST(applying)
     struct lv_definitions *d;
     enum lv_err err = LV_ENOMEM;
 
-    open_broker();
+    begin();
     CHECK_EQ(lv_definitions_parse(lv_broker_settings(B), S(text), lv_bytes(NULL, 0), &d, why,
                                   sizeof(why)),
              LV_OK);
@@ -133,7 +89,7 @@ LV_TEST(applying)
         lv_snapshot_free(snapshot);
     }
     CHECK(got > 500);
-    close_broker();
+    end();
 }
 
 LV_TEST(policies)
@@ -142,7 +98,7 @@ LV_TEST(policies)
     struct lv_policy_match m;
     enum lv_err err = LV_ENOMEM;
 
-    open_broker();
+    begin();
     for (uint64_t n = 1; err != LV_OK; n++) {
         lv_mem_fail_at(n);
         err = lv_broker_put_policy(B, LV_POLICY_OPERATOR, S("/"), S("p"), json, NULL, why,
@@ -159,5 +115,5 @@ LV_TEST(policies)
         lv_policy_match_queue(B, S("/"), S("a"), LV_QUEUE_CLASSIC, &m);
         CHECK_EQ(m.operator_policy == NULL, err == LV_OK);
     }
-    close_broker();
+    end();
 }

@@ -1,68 +1,14 @@
 /* Definitions: what is refused and how it is named, what an import does with what is there, and that what was written is read as
  * the same. The loops do not run: an import is allowed before. */
-#include <ftw.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 
-#include "broker/access.h"
 #include "broker/broker_priv.h"
 #include "broker/definitions.h"
 #include "broker/policies.h"
-#include "config/config.h"
-#include "lv_test.h"
+#include "unit/broker/still.h"
 
-static char dir[256], why[LV_DEFINITIONS_WHY_MAX];
-static struct lv_config *config;
+static char why[LV_DEFINITIONS_WHY_MAX];
 static struct lv_settings settings;
-static struct lv_broker *broker;
-static struct lv_loops *loops;
-
-#define B broker
-#define S(text) lv_bytes_str(text)
-
-static void open_broker(void)
-{
-    struct lv_loops_config loops_config = { .count = 2 };
-    char *argv[] = { "t", "--config", "none", "--data-dir", dir, NULL };
-    struct lv_config_sources sources = { .argc = 5, .argv = argv };
-
-    CHECK_EQ(lv_config_load(&sources, &config), LV_OK);
-    CHECK_EQ(lv_broker_new(lv_config_settings(config), &B), LV_OK);
-    lv_broker_hook(B, &loops_config);
-    CHECK_EQ(lv_loops_new(&loops_config, &loops), LV_OK);
-    CHECK_EQ(lv_broker_set_loops(B, loops), LV_OK);
-    CHECK_EQ(lv_broker_recover(B), LV_OK);
-    CHECK_EQ(lv_broker_begin(B), LV_OK);
-}
-
-static void close_broker(void)
-{
-    lv_broker_free(B);
-    lv_loops_free(loops);
-    lv_config_free(config);
-}
-
-static int remove_path(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st, (void)flag, (void)ftw;
-    return remove(path);
-}
-
-static void begin(void)
-{
-    const char *temp = getenv("TMPDIR");
-
-    snprintf(dir, sizeof(dir), "%s/lv-definitions-XXXXXX", temp != NULL ? temp : P_tmpdir);
-    CHECK(mkdtemp(dir) != NULL);
-    open_broker();
-}
-
-static void end(void)
-{
-    close_broker();
-    CHECK_EQ(nftw(dir, remove_path, 16, FTW_DEPTH | FTW_PHYS), 0);
-}
 
 /* ---- refused ---- */
 
