@@ -72,7 +72,9 @@ def prometheus(target, world):
             return len(targets) == 3 and all(one["health"] == "up" for one in targets)
         wait_for("scrapes", is_scraped, timeout_s=30)
         _traffic(target)
-        wait_for("rates", lambda: server.query("rate(rabbitmq_connections_opened_total[60s]) > 0"), timeout_s=30)
+        for job in ("whole", "objects"):        # each is scraped at a time of its own
+            wait_for("rates", lambda job=job: server.query(f'rate(rabbitmq_connections_opened_total{{job="{job}"}}[60s]) > 0'),
+                     timeout_s=30)
         yield server
 
 

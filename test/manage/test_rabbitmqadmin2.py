@@ -87,6 +87,7 @@ def test_message_that_was_got(admin, world, name):
         "count": 1, "ackmode": "ack_requeue_false", "encoding": "auto"}).json[0]
     assert message == {"payload_bytes": 4, "redelivered": False, "exchange": "", "routing_key": name, "message_count": 0,
                        "properties": {"headers": {"a": 1}}, "payload": "text", "payload_encoding": "string"}
+    admin.delete(f"/api/queues/{V}/{name}")     # nobody ever consumed from it: it would stay for the others
 
 
 def test_the_description_asks_for_the_same():
