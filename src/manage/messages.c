@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/props.h"
 #include "base/utf8.h"
 #include "engine/message.h"
 #include "manage/ask.h"
@@ -10,7 +11,6 @@
 #include "manage/manage_priv.h"
 #include "manage/messages.h"
 #include "manage/router.h"
-#include "proto/amqp091/codec.h"
 #include "security/base64.h"
 
 #define KEYS_MAX 64u                       /* CC and BCC */
@@ -94,11 +94,11 @@ static bool read_table(struct reading *in, const char *name, struct lv_bytes *ou
 }
 
 /* False: it was answered. */
-static bool read_props(struct lv_request *r, struct lv_amqp_props *p)
+static bool read_props(struct lv_request *r, struct lv_props *p)
 {
     struct reading in = { r, json_object_get(r->json, "properties"), false };
 
-    *p = (struct lv_amqp_props){ 0 };
+    *p = (struct lv_props){ 0 };
     if (in.json != NULL && !json_is_object(in.json) &&
         !(json_is_array(in.json) && json_array_size(in.json) == 0)) {
         lv_reply_bad_request(r, "properties should be an object");
@@ -106,8 +106,8 @@ static bool read_props(struct lv_request *r, struct lv_amqp_props *p)
     }
 #define X(type, field, FLAG, bit)            \
     if (read_##type(&in, #field, &p->field)) \
-        p->flags |= LV_AMQP_PROP_##FLAG;
-    LV_AMQP_PROPS(X)
+        p->flags |= LV_PROP_##FLAG;
+    LV_PROPS(X)
 #undef X
     return !in.is_bad;
 }
@@ -115,7 +115,7 @@ static bool read_props(struct lv_request *r, struct lv_amqp_props *p)
 /* ---- publish ---- */
 
 /* The strings of the array `name` among the headers, put behind those that are there. */
-static void add_keys(const struct lv_amqp_props *p, const char *name, struct lv_bytes *keys,
+static void add_keys(const struct lv_props *p, const char *name, struct lv_bytes *keys,
                      size_t *count)
 {
     struct lv_value array, key;
@@ -128,11 +128,11 @@ static void add_keys(const struct lv_amqp_props *p, const char *name, struct lv_
             keys[(*count)++] = key.bytes;
 }
 
-static bool set_expiration(struct lv_request *r, struct lv_agent *a, const struct lv_amqp_props *p)
+static bool set_expiration(struct lv_request *r, struct lv_agent *a, const struct lv_props *p)
 {
     uint64_t ms = 0;
 
-    if ((p->flags & LV_AMQP_PROP_EXPIRATION) == 0)
+    if ((p->flags & LV_PROP_EXPIRATION) == 0)
         return true;
     for (size_t i = 0; i < p->expiration.len && ms <= TTL_MS_MAX; i++) {
         uint8_t c = p->expiration.ptr[i];
@@ -148,7 +148,7 @@ static bool set_expiration(struct lv_request *r, struct lv_agent *a, const struc
 }
 
 /* What the properties say besides their bytes. False: it was answered. */
-static bool set_props(struct lv_request *r, struct lv_agent *a, struct lv_amqp_props *p)
+static bool set_props(struct lv_request *r, struct lv_agent *a, struct lv_props *p)
 {
     struct lv_bytes *keys = lv_request_alloc(r, KEYS_MAX * sizeof(*keys));
     struct lv_bytes headers = p->headers;
@@ -168,13 +168,13 @@ static bool set_props(struct lv_request *r, struct lv_agent *a, struct lv_amqp_p
     lv_table_copy_without(&without, headers, LV_BYTES_LIT("BCC"));
     p->headers = lv_bytes(rest, without.used);
     struct lv_wr w = lv_wr(raw, bytes);
-    lv_amqp_write_props(&w, p);
+    lv_props_write(&w, p);
     LV_ASSERT(lv_wr_ok(&w));
     a->properties = lv_bytes(raw, w.used);
     a->headers = p->headers;
     a->is_persistent = p->delivery_mode == 2;
     a->priority = p->priority;
-    a->has_user_id = (p->flags & LV_AMQP_PROP_USER_ID) != 0;
+    a->has_user_id = (p->flags & LV_PROP_USER_ID) != 0;
     a->user_id = p->user_id;
     return true;
 }
@@ -220,7 +220,7 @@ static void published(struct lv_request *r, struct lv_agent *a)
 void lv_api_publish(struct lv_request *r)
 {
     struct lv_bytes key, body;
-    struct lv_amqp_props props;
+    struct lv_props props;
     struct lv_act *verb;
 
     if (lv_request_json(r) == NULL || !lv_body_need_text(r, "routing_key", &key) ||
@@ -260,14 +260,14 @@ static void put_timestamp(struct lv_json *j, const char *key, uint64_t v)
 
 static void put_props(struct lv_json *j, struct lv_bytes raw)
 {
-    struct lv_amqp_props p;
+    struct lv_props p;
 
     lv_json_open(j, "properties");
-    if (lv_amqp_decode_props(raw, &p) == LV_OK) {
-#define X(type, field, FLAG, bit)             \
-    if ((p.flags & LV_AMQP_PROP_##FLAG) != 0) \
+    if (lv_props_decode(raw, &p) == LV_OK) {
+#define X(type, field, FLAG, bit)        \
+    if ((p.flags & LV_PROP_##FLAG) != 0) \
         put_##type(j, #field, p.field);
-        LV_AMQP_PROPS(X)
+        LV_PROPS(X)
 #undef X
     }
     lv_json_close(j);

@@ -2,6 +2,7 @@
  *
  *   codec_bench [name...]
  */
+#include "base/props.h"
 #include "base/table.h"
 #include "proto/amqp091/codec.h"
 
@@ -28,13 +29,13 @@ static void forget(void *p)
     __asm__ volatile("" : : "r"(p) : "memory");
 }
 
-static void fill_stream(const struct lv_amqp_props *props)
+static void fill_stream(const struct lv_props *props)
 {
     struct lv_wr w = lv_wr(stream, sizeof(stream));
     uint8_t raw[512], *p;
     struct lv_wr r = lv_wr(raw, sizeof(raw));
 
-    lv_amqp_write_props(&r, props);
+    lv_props_write(&r, props);
     for (int n = 0; n < MESSAGES; n++) {
         struct lv_amqp_basic_publish m = { .exchange = LV_BYTES_LIT("amq.topic"),
                                            .routing_key = LV_BYTES_LIT("stock.usd.nyse") };
@@ -65,13 +66,13 @@ static void read_stream(void)
     struct lv_amqp_frame frame = { 0 };
     struct lv_amqp_basic_publish publish;
     struct lv_amqp_content content;
-    struct lv_amqp_props props;
+    struct lv_props props;
 
     while (take(&in, &frame)) {
         struct lv_bytes args = lv_bytes(frame.payload.ptr + 4, frame.payload.len - 4);
         if (lv_amqp_decode_basic_publish(args, &publish) != LV_OK || !take(&in, &frame) ||
             lv_amqp_decode_content(frame.payload, &content) != LV_OK ||
-            lv_amqp_decode_props(content.props, &props) != LV_OK || !take(&in, &frame))
+            lv_props_decode(content.props, &props) != LV_OK || !take(&in, &frame))
             abort();
         forget(&publish);
         forget(&props);
@@ -107,12 +108,11 @@ static void acks(void)
     }
 }
 
-static const struct lv_amqp_props no_props = { 0 };
-static const struct lv_amqp_props persistent = { .flags = LV_AMQP_PROP_DELIVERY_MODE,
-                                                 .delivery_mode = 2 };
-static const struct lv_amqp_props rich = {
-    .flags = LV_AMQP_PROP_CONTENT_TYPE | LV_AMQP_PROP_HEADERS | LV_AMQP_PROP_DELIVERY_MODE |
-             LV_AMQP_PROP_CORRELATION_ID | LV_AMQP_PROP_REPLY_TO | LV_AMQP_PROP_MESSAGE_ID,
+static const struct lv_props no_props = { 0 };
+static const struct lv_props persistent = { .flags = LV_PROP_DELIVERY_MODE, .delivery_mode = 2 };
+static const struct lv_props rich = {
+    .flags = LV_PROP_CONTENT_TYPE | LV_PROP_HEADERS | LV_PROP_DELIVERY_MODE |
+             LV_PROP_CORRELATION_ID | LV_PROP_REPLY_TO | LV_PROP_MESSAGE_ID,
     .content_type = LV_BYTES_LIT("application/json"),
     .headers = LV_BYTES_LIT("\x04lang"
                             "S\0\0\0\x02py"
@@ -130,7 +130,7 @@ static const struct lv_amqp_props rich = {
 static const struct bench {
     const char *name;
     void (*run)(void);
-    const struct lv_amqp_props *props; /* of the stream, or NULL */
+    const struct lv_props *props; /* of the stream, or NULL */
 } benches[] = {
     { "publish in, no properties", read_stream, &no_props },
     { "publish in, delivery-mode", read_stream, &persistent },

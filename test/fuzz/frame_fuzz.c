@@ -1,5 +1,6 @@
 /* A whole stream of frames: each that is cut off is written again the same, whatever piece of the stream was there
  * first; methods, content headers and properties in them are decoded. Input: u16 largest payload, stream. */
+#include "base/props.h"
 #include "proto/amqp091/codec.h"
 
 #include <stdint.h>
@@ -36,12 +37,12 @@ static void check_cuts(struct lv_bytes in, uint32_t payload_max, enum lv_err who
 static void decode_header(struct lv_bytes payload)
 {
     struct lv_amqp_content content;
-    struct lv_amqp_props props;
+    struct lv_props props;
 
     if (lv_amqp_decode_content(payload, &content) != LV_OK)
         return;
     LV_ASSERT(content.props.len + 12 == payload.len);
-    if (lv_amqp_decode_props(content.props, &props) != LV_OK ||
+    if (lv_props_decode(content.props, &props) != LV_OK ||
         content.class_id != LV_AMQP_CLASS_BASIC || content.weight != 0)
         return;
     size_t bytes = LV_AMQP_CONTENT_FRAME_BYTES(content.props.len);

@@ -1,4 +1,4 @@
-/* proto/amqp091/codec.h - AMQP 0-9-1 bytes to views and back: frames, methods, content headers, properties.
+/* proto/amqp091/codec.h - AMQP 0-9-1 bytes to views and back: frames, methods, content headers.
  *
  * Pure: no allocation, no state, no I/O, no recursion; includes base only. Everything decoded is a view into the
  * bytes it came from. Nothing that a peer sends is trusted: every length is checked against what is left.
@@ -170,7 +170,7 @@ struct lv_amqp_content {
     uint16_t class_id;
     uint16_t weight; /* RabbitMQ takes a header whose weight is not 0 for no header at all: 505 */
     uint64_t body_size;
-    struct lv_bytes props; /* property flags and list, raw; views */
+    struct lv_bytes props; /* property flags and list (base/props.h), raw; views */
 };
 
 /* The payload of a header frame. LV_ESYNTAX: shorter than 12 bytes. The properties are not looked at. */
@@ -185,47 +185,6 @@ static inline enum lv_err LV_MUST_USE lv_amqp_decode_content(struct lv_bytes pay
     out->props = lv_bytes(payload.ptr + 12, payload.len - 12);
     return LV_OK;
 }
-
-/* ---- properties of class basic ---- */
-
-/* type, field, FLAG, bit: in wire order */
-#define LV_AMQP_PROPS(X)                                \
-    X(shortstr, content_type, CONTENT_TYPE, 15)         \
-    X(shortstr, content_encoding, CONTENT_ENCODING, 14) \
-    X(table, headers, HEADERS, 13)                      \
-    X(u8, delivery_mode, DELIVERY_MODE, 12)             \
-    X(u8, priority, PRIORITY, 11)                       \
-    X(shortstr, correlation_id, CORRELATION_ID, 10)     \
-    X(shortstr, reply_to, REPLY_TO, 9)                  \
-    X(shortstr, expiration, EXPIRATION, 8)              \
-    X(shortstr, message_id, MESSAGE_ID, 7)              \
-    X(timestamp, timestamp, TIMESTAMP, 6)               \
-    X(shortstr, type, TYPE, 5)                          \
-    X(shortstr, user_id, USER_ID, 4)                    \
-    X(shortstr, app_id, APP_ID, 3)                      \
-    X(shortstr, cluster_id, CLUSTER_ID, 2)
-
-enum lv_amqp_prop {
-#define X(type, field, FLAG, bit) LV_AMQP_PROP_##FLAG = 1 << (bit),
-    LV_AMQP_PROPS(X)
-#undef X
-#define X(type, field, FLAG, bit) | 1 << (bit)
-        LV_AMQP_PROP_ALL = 0 LV_AMQP_PROPS(X),
-#undef X
-};
-
-struct lv_amqp_props {
-    uint16_t flags; /* enum lv_amqp_prop: which are present; the others are zero and empty */
-#define X(type, field, FLAG, bit) LV_AMQP_C_##type field;
-    LV_AMQP_PROPS(X)
-#undef X
-};
-
-/* Decodes and checks flags and list, to the last byte. LV_ESYNTAX: short, trailing bytes, a malformed headers table;
- * LV_EDEPTH. As RabbitMQ: strings are any bytes, and the two flags that stand for no property are ignored. */
-enum lv_err lv_amqp_decode_props(struct lv_bytes raw, struct lv_amqp_props *out) LV_MUST_USE;
-/* Writes flags and list, as raw properties are kept. Short strings are at most LV_SHORTSTR_MAX bytes (asserted). */
-void lv_amqp_write_props(struct lv_wr *w, const struct lv_amqp_props *p);
 
 /* ---- how RabbitMQ's error texts show bytes ---- */
 

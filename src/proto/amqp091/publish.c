@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/props.h"
 #include "base/table.h"
 #include "proto/amqp091/amqp_priv.h"
 
@@ -14,7 +15,7 @@
 struct publish {
     struct lv_bytes exchange, key;
     struct lv_bytes raw_props;
-    struct lv_amqp_props props;
+    struct lv_props props;
     struct lv_msg *msg; /* exchange, key and body; props too unless they were rebuilt */
     bool mandatory;
 };
@@ -60,7 +61,7 @@ void lv_amqp_pub_free(struct lv_amqp_chan *ch)
 /* ---- what is in the properties ---- */
 
 /* RabbitMQ's rabbit_basic:parse_expiration: a decimal number of milliseconds and nothing else, at most ten years. */
-static bool check_expiration(struct lv_amqp_chan *ch, const struct lv_amqp_props *props,
+static bool check_expiration(struct lv_amqp_chan *ch, const struct lv_props *props,
                              struct lv_msg *msg)
 {
     struct lv_bytes text = props->expiration;
@@ -201,7 +202,7 @@ static void publish_rebuilt(struct lv_amqp_chan *ch, struct publish *p,
 {
     size_t cap = p->raw_props.len + LV_SHORTSTR_MAX;
     uint8_t *props = lv_mem_alloc(2 * cap, LV_TAG_CHANNEL);
-    struct lv_amqp_props changed = p->props;
+    struct lv_props changed = p->props;
     struct publish rebuilt = *p;
     struct lv_msg borrowed;
 
@@ -217,7 +218,7 @@ static void publish_rebuilt(struct lv_amqp_chan *ch, struct publish *p,
     if (lv_bytes_eq(p->props.reply_to, LV_BYTES_LIT(LV_AMQP_REPLY_TO)))
         changed.reply_to = lv_amqp_reply_address(ch);
     struct lv_wr w = lv_wr(props, cap);
-    lv_amqp_write_props(&w, &changed);
+    lv_props_write(&w, &changed);
     LV_ASSERT(lv_wr_ok(&w));
     rebuilt.msg = with_props(p->msg, lv_bytes(props, w.used), &borrowed);
     if (rebuilt.msg == NULL) {
@@ -232,13 +233,12 @@ static void publish_rebuilt(struct lv_amqp_chan *ch, struct publish *p,
     lv_mem_free(props, LV_TAG_CHANNEL);
 }
 
-#define RARE_PROPS \
-    (LV_AMQP_PROP_HEADERS | LV_AMQP_PROP_EXPIRATION | LV_AMQP_PROP_USER_ID | LV_AMQP_PROP_REPLY_TO)
+#define RARE_PROPS (LV_PROP_HEADERS | LV_PROP_EXPIRATION | LV_PROP_USER_ID | LV_PROP_REPLY_TO)
 
 /* Everything but the straight road: headers, expiration, user-id, reply-to. The order of checks is RabbitMQ's. */
 static void publish_rare(struct lv_amqp_chan *ch, struct publish *p)
 {
-    const struct lv_amqp_props *props = &p->props;
+    const struct lv_props *props = &p->props;
     struct lv_bytes on_stack[KEYS_MAX], *keys = on_stack;
     bool wants_reply = lv_bytes_eq(props->reply_to, LV_BYTES_LIT(LV_AMQP_REPLY_TO));
     struct lv_value v;
@@ -253,7 +253,7 @@ static void publish_rare(struct lv_amqp_chan *ch, struct publish *p)
         lv_amqp_error(ch, 406, "fast reply consumer does not exist");
         return;
     }
-    if ((props->flags & LV_AMQP_PROP_EXPIRATION) != 0 && !check_expiration(ch, props, p->msg))
+    if ((props->flags & LV_PROP_EXPIRATION) != 0 && !check_expiration(ch, props, p->msg))
         return;
     size_t cc = extra_keys(ch, props->headers, "CC", NULL);
     size_t bcc = cc != SIZE_MAX ? extra_keys(ch, props->headers, "BCC", NULL) : SIZE_MAX;
@@ -275,7 +275,7 @@ static void publish_rare(struct lv_amqp_chan *ch, struct publish *p)
         .more_count = cc + bcc,
         .is_topic = lv_session_is_topic(&ch->conn->s, p->exchange),
         .user_id = props->user_id,
-        .has_user_id = (props->flags & LV_AMQP_PROP_USER_ID) != 0,
+        .has_user_id = (props->flags & LV_PROP_USER_ID) != 0,
     };
     bool has_bcc = lv_table_find(props->headers, LV_BYTES_LIT("BCC"), &v);
     if (!lv_amqp_may(ch, LV_OP_BASIC_PUBLISH_ROUTED, &on)) {
@@ -387,7 +387,7 @@ size_t lv_amqp_publish_whole(struct lv_amqp_conn *ac, struct lv_bytes in)
     struct publish pub;
     if (lv_amqp_decode_basic_publish(lv_bytes(method.payload.ptr + 4, method.payload.len - 4),
                                      &m) != LV_OK ||
-        lv_amqp_decode_props(content.props, &pub.props) != LV_OK)
+        lv_props_decode(content.props, &pub.props) != LV_OK)
         return 0;
     ch->method = LV_AMQP_BASIC_PUBLISH;
     if (LV_UNLIKELY(m.immediate)) {
@@ -451,7 +451,7 @@ static void content_complete(struct lv_amqp_chan *ch)
         p.raw_props = lv_msg_props(msg);
         p.msg = msg;
         p.mandatory = pub->mandatory;
-        enum lv_err err = lv_amqp_decode_props(p.raw_props, &p.props);
+        enum lv_err err = lv_props_decode(p.raw_props, &p.props);
         LV_ASSERT(err == LV_OK); /* checked with the header */
         publish(ch, &p);
     }
@@ -464,7 +464,7 @@ void lv_amqp_content_header(struct lv_amqp_chan *ch, const struct lv_amqp_frame 
     struct lv_amqp_pub *pub = ch->pub;
     struct lv_amqp_conn *ac = ch->conn;
     struct lv_amqp_content content;
-    struct lv_amqp_props props;
+    struct lv_props props;
 
     ch->method = LV_AMQP_BASIC_PUBLISH;
     if (lv_amqp_decode_content(f->payload, &content) != LV_OK) {
@@ -489,7 +489,7 @@ void lv_amqp_content_header(struct lv_amqp_chan *ch, const struct lv_amqp_frame 
                            content.body_size, LV_BODY_BYTES_HARD_MAX);
         return;
     }
-    if (lv_amqp_decode_props(content.props, &props) != LV_OK) {
+    if (lv_props_decode(content.props, &props) != LV_OK) {
         lv_amqp_cannot_decode(ac, LV_AMQP_BASIC_PUBLISH, content.props, LV_ESYNTAX);
         return;
     }

@@ -1,41 +1,25 @@
-/* Content headers and the properties of class basic. */
-#include "proto/amqp091/codec.h"
+/* The properties of a message. */
+#include "base/props.h"
 
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "base/table.h"
 
 #include "lv_test.h"
 
-static enum lv_err decode(struct lv_bytes raw, struct lv_amqp_props *out)
+static enum lv_err decode(struct lv_bytes raw, struct lv_props *out)
 {
     uint8_t *copy = malloc(raw.len + 1);
 
     LV_ASSERT(copy != NULL);
     memcpy(copy + 1, raw.ptr, raw.len);
-    enum lv_err err = lv_amqp_decode_props(lv_bytes(copy + 1, raw.len), out);
+    enum lv_err err = lv_props_decode(lv_bytes(copy + 1, raw.len), out);
     free(copy);
     return err;
 }
 
 #define DECODE(s) decode(LV_BYTES_LIT(s), &props)
-
-LV_TEST(content_header)
-{
-    struct lv_bytes wire = LV_BYTES_LIT("\0\x3c\0\x07\0\0\0\x01\0\0\0\x02\x10\0\x02");
-    struct lv_amqp_content c;
-
-    CHECK_EQ(lv_amqp_decode_content(wire, &c), LV_OK);
-    CHECK_EQ(c.class_id, LV_AMQP_CLASS_BASIC);
-    CHECK_EQ(c.weight, 7);
-    CHECK(c.body_size == 0x100000002);
-    CHECK(lv_bytes_eq(c.props, LV_BYTES_LIT("\x10\0\x02")));
-    for (size_t cut = 0; cut < 12; cut++)
-        CHECK_EQ(lv_amqp_decode_content(lv_bytes(wire.ptr, cut), &c), LV_ESYNTAX);
-    /* RabbitMQ takes it for a header; its properties are then found wanting. */
-    CHECK_EQ(lv_amqp_decode_content(lv_bytes(wire.ptr, 12), &c), LV_OK);
-    CHECK_EQ(c.props.len, 0);
-}
 
 /* Every property alone: bit, field and value, then cut and lengthened. */
 LV_TEST(each_property_alone)
@@ -53,13 +37,13 @@ LV_TEST(each_property_alone)
 #define WIRE_u8 LV_BYTES_LIT("\x09")
 #define WIRE_timestamp LV_BYTES_LIT("\0\0\0\0\0\0\x01\x02")
 #define X(type, field, FLAG, bit) { 1u << (bit), WIRE_##type },
-        LV_AMQP_PROPS(X)
+        LV_PROPS(X)
 #undef X
     };
 
     CHECK_EQ(LV_ARRAY_LEN(rows), 14);
     for (size_t n = 0; n < LV_ARRAY_LEN(rows); n++) {
-        struct lv_amqp_props props;
+        struct lv_props props;
         uint8_t buf[32] = { (uint8_t)(rows[n].flag >> 8), (uint8_t)rows[n].flag };
         size_t len = 2 + rows[n].value.len;
 
@@ -104,12 +88,12 @@ static const uint8_t all_wire[] = "\xff\xfc"
 
 LV_TEST(all_properties)
 {
-    struct lv_amqp_props props;
+    struct lv_props props;
     uint8_t buf[128];
     struct lv_wr w = lv_wr(buf, sizeof(buf));
 
-    CHECK_EQ(lv_amqp_decode_props(ALL, &props), LV_OK);
-    CHECK_EQ(props.flags, LV_AMQP_PROP_ALL);
+    CHECK_EQ(lv_props_decode(ALL, &props), LV_OK);
+    CHECK_EQ(props.flags, LV_PROP_ALL);
     CHECK(lv_bytes_eq(props.content_type, LV_BYTES_LIT("text/plain")));
     CHECK(lv_bytes_eq(props.content_encoding, LV_BYTES_LIT("gzip")));
     CHECK(lv_bytes_eq(props.headers, LV_BYTES_LIT("\x02"
@@ -125,16 +109,16 @@ LV_TEST(all_properties)
     CHECK(lv_bytes_eq(props.user_id, LV_BYTES_LIT("guest")));
     CHECK(lv_bytes_eq(props.app_id, LV_BYTES_LIT("a1")));
     CHECK(lv_bytes_eq(props.cluster_id, LV_BYTES_LIT("k1")));
-    lv_amqp_write_props(&w, &props);
+    lv_props_write(&w, &props);
     CHECK_EQ(w.used, ALL.len);
     CHECK_MEM(buf, all_wire, ALL.len);
     for (size_t cut = 0; cut < ALL.len; cut++)
         CHECK_EQ(decode(lv_bytes(all_wire, cut), &props), LV_ESYNTAX);
     for (size_t cap = 0; cap < ALL.len; cap++) {
         struct lv_wr small = lv_wr(buf, cap);
-        CHECK_EQ(lv_amqp_decode_props(ALL, &props), LV_OK);
+        CHECK_EQ(lv_props_decode(ALL, &props), LV_OK);
         memset(buf, 0xEE, sizeof(buf));
-        lv_amqp_write_props(&small, &props);
+        lv_props_write(&small, &props);
         CHECK_EQ(small.used, ALL.len);
         CHECK_EQ(buf[cap], 0xEE);
     }
@@ -142,7 +126,7 @@ LV_TEST(all_properties)
 
 LV_TEST(no_properties)
 {
-    struct lv_amqp_props props;
+    struct lv_props props;
     uint8_t buf[2] = { 1, 1 };
     struct lv_wr w = lv_wr(buf, sizeof(buf));
 
@@ -151,7 +135,7 @@ LV_TEST(no_properties)
     CHECK_EQ(props.headers.len, 0);
     CHECK_EQ(props.timestamp, 0);
     CHECK_EQ(props.cluster_id.len, 0);
-    lv_amqp_write_props(&w, &props);
+    lv_props_write(&w, &props);
     CHECK_MEM(buf, "\0\0", 2);
     CHECK_EQ(DECODE(""), LV_ESYNTAX);
     CHECK_EQ(DECODE("\0"), LV_ESYNTAX);
@@ -161,19 +145,19 @@ LV_TEST(no_properties)
 /* Bits 1 and 0 (a word of further flags, by the specification) say nothing to RabbitMQ: the list follows at once. */
 LV_TEST(flags_without_a_property_are_ignored)
 {
-    struct lv_amqp_props props;
+    struct lv_props props;
 
     CHECK_EQ(DECODE("\0\x01"), LV_OK);
     CHECK_EQ(props.flags, 0);
     CHECK_EQ(DECODE("\x10\x03\x02"), LV_OK);
-    CHECK_EQ(props.flags, LV_AMQP_PROP_DELIVERY_MODE);
+    CHECK_EQ(props.flags, LV_PROP_DELIVERY_MODE);
     CHECK_EQ(props.delivery_mode, 2);
     CHECK_EQ(DECODE("\0\x01\0\0"), LV_ESYNTAX);
 }
 
 LV_TEST(strings_are_any_bytes)
 {
-    struct lv_amqp_props props;
+    struct lv_props props;
 
     CHECK_EQ(DECODE("\x80\0\x02\xff\xfe"), LV_OK);
     CHECK_EQ(props.content_type.len, 2);
@@ -181,7 +165,7 @@ LV_TEST(strings_are_any_bytes)
 
 LV_TEST(headers_are_checked)
 {
-    struct lv_amqp_props props;
+    struct lv_props props;
     uint8_t deep[256];
     struct lv_wr w = lv_wr(deep, sizeof(deep));
 
@@ -193,7 +177,7 @@ LV_TEST(headers_are_checked)
     CHECK_EQ(DECODE("\x20\0\0\0\0\x04\x01"
                     "aZ\x01"),
              LV_ESYNTAX);
-    lv_wr_u16(&w, LV_AMQP_PROP_HEADERS);
+    lv_wr_u16(&w, LV_PROP_HEADERS);
     for (uint32_t levels = LV_TABLE_DEPTH_MAX; levels > 0; levels--) {
         lv_wr_u32(&w, levels * 7);
         lv_wr_bytes(&w, "\x01kF", 3);
@@ -206,22 +190,22 @@ LV_TEST(headers_are_checked)
 LV_TEST(one_header_taken_out)
 {
     uint8_t headers[64], buf[128];
-    struct lv_amqp_props props;
+    struct lv_props props;
     struct lv_wr h = lv_wr(headers, sizeof(headers)), w = lv_wr(buf, sizeof(buf));
 
-    CHECK_EQ(lv_amqp_decode_props(LV_BYTES_LIT("\x30\0\0\0\0\x0a\x01"
-                                               "at\x07\x03"
-                                               "BCCV\x01"),
-                                  &props),
+    CHECK_EQ(lv_props_decode(LV_BYTES_LIT("\x30\0\0\0\0\x0a\x01"
+                                          "at\x07\x03"
+                                          "BCCV\x01"),
+                             &props),
              LV_ESYNTAX);
-    CHECK_EQ(lv_amqp_decode_props(LV_BYTES_LIT("\x30\0\0\0\0\x09\x01"
-                                               "at\x07\x03"
-                                               "BCCV\x01"),
-                                  &props),
+    CHECK_EQ(lv_props_decode(LV_BYTES_LIT("\x30\0\0\0\0\x09\x01"
+                                          "at\x07\x03"
+                                          "BCCV\x01"),
+                             &props),
              LV_OK);
     lv_table_copy_without(&h, props.headers, LV_BYTES_LIT("BCC"));
     props.headers = lv_bytes(headers, h.used);
-    lv_amqp_write_props(&w, &props);
+    lv_props_write(&w, &props);
     CHECK_EQ(w.used, 11);
     CHECK_MEM(buf,
               "\x30\0\0\0\0\x04\x01"
@@ -234,7 +218,7 @@ LV_PROP(subsets_go_there_and_back)
 {
     struct lv_rng rng = lv_rng_seed(seed);
     uint8_t letters[255], raw[4096], again[4096];
-    struct lv_amqp_props p, out;
+    struct lv_props p, out;
     struct lv_wr w = lv_wr(raw, sizeof(raw)), w2 = lv_wr(again, sizeof(again));
 
     for (size_t i = 0; i < sizeof(letters); i++)
@@ -247,14 +231,14 @@ LV_PROP(subsets_go_there_and_back)
 #define ANY_u8 (uint8_t) lv_rng_next(&rng)
 #define ANY_timestamp lv_rng_next(&rng)
 #define X(type, field, FLAG, bit) p.field = ANY_##type;
-    LV_AMQP_PROPS(X)
+    LV_PROPS(X)
 #undef X
-    p.flags = (uint16_t)lv_rng_next(&rng) & LV_AMQP_PROP_ALL;
-    lv_amqp_write_props(&w, &p);
+    p.flags = (uint16_t)lv_rng_next(&rng) & LV_PROP_ALL;
+    lv_props_write(&w, &p);
     CHECK(lv_wr_ok(&w));
-    CHECK_EQ(lv_amqp_decode_props(lv_bytes(raw, w.used), &out), LV_OK);
+    CHECK_EQ(lv_props_decode(lv_bytes(raw, w.used), &out), LV_OK);
     CHECK_EQ(out.flags, p.flags);
-    lv_amqp_write_props(&w2, &out);
+    lv_props_write(&w2, &out);
     CHECK_EQ(w2.used, w.used);
     CHECK_MEM(again, raw, w.used);
 }

@@ -1,6 +1,7 @@
-/* The properties of class basic: a flags word, then the values whose flags are set, in the order of LV_AMQP_PROPS. */
+#include "base/props.h"
+
+#include "base/limits.h"
 #include "base/table.h"
-#include "proto/amqp091/codec.h"
 
 /* The type of a property -> who reads it and who writes it. */
 #define RD_shortstr lv_rd_short
@@ -12,19 +13,19 @@
 #define WR_u8 lv_wr_u8
 #define WR_timestamp lv_wr_u64
 
-enum lv_err lv_amqp_decode_props(struct lv_bytes raw, struct lv_amqp_props *out)
+enum lv_err lv_props_decode(struct lv_bytes raw, struct lv_props *out)
 {
     struct lv_rd r = lv_rd(raw);
-    uint16_t flags = lv_rd_u16(&r) & LV_AMQP_PROP_ALL;
+    uint16_t flags = lv_rd_u16(&r) & LV_PROP_ALL;
 
     out->flags = flags;
 #define X(type, field, FLAG, bit) \
-    out->field = flags & LV_AMQP_PROP_##FLAG ? RD_##type(&r) : (LV_AMQP_C_##type){ 0 };
-    LV_AMQP_PROPS(X)
+    out->field = flags & LV_PROP_##FLAG ? RD_##type(&r) : (LV_PROP_C_##type){ 0 };
+    LV_PROPS(X)
 #undef X
     if (LV_UNLIKELY(r.bad || r.at != r.end))
         return LV_ESYNTAX;
-    return flags & LV_AMQP_PROP_HEADERS ? lv_table_check(out->headers) : LV_OK;
+    return flags & LV_PROP_HEADERS ? lv_table_check(out->headers) : LV_OK;
 }
 
 static void wr_shortstr(struct lv_wr *w, struct lv_bytes v)
@@ -33,12 +34,12 @@ static void wr_shortstr(struct lv_wr *w, struct lv_bytes v)
     lv_wr_short(w, v);
 }
 
-void lv_amqp_write_props(struct lv_wr *w, const struct lv_amqp_props *p)
+void lv_props_write(struct lv_wr *w, const struct lv_props *p)
 {
     lv_wr_u16(w, p->flags);
-#define X(type, field, FLAG, bit)       \
-    if (p->flags & LV_AMQP_PROP_##FLAG) \
+#define X(type, field, FLAG, bit)  \
+    if (p->flags & LV_PROP_##FLAG) \
         WR_##type(w, p->field);
-    LV_AMQP_PROPS(X)
+    LV_PROPS(X)
 #undef X
 }
