@@ -201,5 +201,19 @@ static inline void lv_wr_long(struct lv_wr *w, struct lv_bytes b)
     lv_wr_u32(w, (uint32_t)b.len);
     lv_wr_bytes(w, b.ptr, b.len);
 }
+/* A u32 length that is known at its end: what is written until lv_wr_long_end is what it counts. */
+static inline size_t lv_wr_long_begin(struct lv_wr *w)
+{
+    size_t start = w->used;
+
+    lv_wr_u32(w, 0);
+    return start;
+}
+/* `start`: what lv_wr_long_begin returned. */
+static inline void lv_wr_long_end(struct lv_wr *w, size_t start)
+{
+    if (lv_wr_ok(w))
+        lv_put_be32(w->buf + start, (uint32_t)(w->used - start - 4));
+}
 
 #endif

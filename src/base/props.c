@@ -34,12 +34,48 @@ static void wr_shortstr(struct lv_wr *w, struct lv_bytes v)
     lv_wr_short(w, v);
 }
 
-void lv_props_write(struct lv_wr *w, const struct lv_props *p)
+/* Those of the properties that `which` has, which is a constant: what is not asked for leaves no code. */
+static inline void write_values(struct lv_wr *w, const struct lv_props *p, int which)
 {
-    lv_wr_u16(w, p->flags);
-#define X(type, field, FLAG, bit)  \
-    if (p->flags & LV_PROP_##FLAG) \
+#define X(type, field, FLAG, bit)          \
+    if (p->flags & which & LV_PROP_##FLAG) \
         WR_##type(w, p->field);
     LV_PROPS(X)
 #undef X
+}
+
+void lv_props_write(struct lv_wr *w, const struct lv_props *p)
+{
+    lv_wr_u16(w, p->flags);
+    write_values(w, p, LV_PROP_ALL);
+}
+
+void lv_props_write_before_headers(struct lv_wr *w, const struct lv_props *p)
+{
+    LV_ASSERT(p->flags & LV_PROP_HEADERS);
+    lv_wr_u16(w, p->flags);
+    write_values(w, p, LV_PROP_ALL & ~(2 * LV_PROP_HEADERS - 1));
+}
+
+void lv_props_write_after_headers(struct lv_wr *w, const struct lv_props *p)
+{
+    write_values(w, p, LV_PROP_HEADERS - 1);
+}
+
+enum lv_err lv_props_write_with_header(struct lv_wr *w, struct lv_bytes raw, const char *name,
+                                       int64_t value)
+{
+    struct lv_props p;
+    enum lv_err err = lv_props_decode(raw, &p);
+
+    if (err != LV_OK)
+        return err;
+    p.flags |= LV_PROP_HEADERS;
+    lv_props_write_before_headers(w, &p);
+    size_t start = lv_wr_long_begin(w);
+    lv_table_copy_without(w, p.headers, lv_bytes_str(name));
+    lv_table_put_i64(w, name, value);
+    lv_wr_long_end(w, start);
+    lv_props_write_after_headers(w, &p);
+    return LV_OK;
 }

@@ -52,5 +52,17 @@ struct lv_props {
 enum lv_err lv_props_decode(struct lv_bytes raw, struct lv_props *out) LV_MUST_USE;
 /* Writes flags and list, as raw properties are kept. Short strings are at most LV_SHORTSTR_MAX bytes (asserted). */
 void lv_props_write(struct lv_wr *w, const struct lv_props *p);
+/* The same in two halves, for headers that are made on the way: between them the caller writes the u32 length and the
+ * fields, and p->headers is not looked at. p->flags must have LV_PROP_HEADERS (asserted). */
+void lv_props_write_before_headers(struct lv_wr *w, const struct lv_props *p);
+void lv_props_write_after_headers(struct lv_wr *w, const struct lv_props *p);
+
+/* At most so many bytes more than `raw` has. */
+#define LV_PROPS_WITH_HEADER_MORE(name_bytes) (4u + 1u + (name_bytes) + 1u + 8u)
+/* Writes `raw` with the header `name` (at most 255 bytes) = `value` as a 64-bit integer, last of the headers; every
+ * header of that name before is left out, all else stays byte for byte. The errors of lv_props_decode, and then nothing
+ * was written. */
+enum lv_err lv_props_write_with_header(struct lv_wr *w, struct lv_bytes raw, const char *name,
+                                       int64_t value) LV_MUST_USE;
 
 #endif

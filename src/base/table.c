@@ -221,10 +221,34 @@ void lv_table_put_i64(struct lv_wr *w, const char *name, int64_t v)
     lv_wr_u64(w, (uint64_t)v);
 }
 
+void lv_table_put_timestamp(struct lv_wr *w, const char *name, uint64_t seconds)
+{
+    put_head(w, name, 'T');
+    lv_wr_u64(w, seconds);
+}
+
 void lv_table_put_table(struct lv_wr *w, const char *name, struct lv_bytes fields)
 {
     put_head(w, name, 'F');
     lv_wr_long(w, fields);
+}
+
+size_t lv_table_begin_array(struct lv_wr *w, const char *name)
+{
+    put_head(w, name, 'A');
+    return lv_wr_long_begin(w);
+}
+
+void lv_array_put_str(struct lv_wr *w, struct lv_bytes v)
+{
+    lv_wr_u8(w, 'S');
+    lv_wr_long(w, v);
+}
+
+size_t lv_array_begin_table(struct lv_wr *w)
+{
+    lv_wr_u8(w, 'F');
+    return lv_wr_long_begin(w);
 }
 
 void lv_table_copy_without(struct lv_wr *w, struct lv_bytes table, struct lv_bytes name)

@@ -60,7 +60,14 @@ const char *lv_value_type_name(const struct lv_value *v);
 void lv_table_put_bool(struct lv_wr *w, const char *name, bool v);
 void lv_table_put_str(struct lv_wr *w, const char *name, struct lv_bytes v);
 void lv_table_put_i64(struct lv_wr *w, const char *name, int64_t v);
+void lv_table_put_timestamp(struct lv_wr *w, const char *name, uint64_t seconds);
 void lv_table_put_table(struct lv_wr *w, const char *name, struct lv_bytes fields);
+/* A field whose values (lv_array_*) the caller writes next; it ends with lv_wr_long_end of what this returns. */
+size_t lv_table_begin_array(struct lv_wr *w, const char *name) LV_MUST_USE;
+/* Writers of one value of an array. */
+void lv_array_put_str(struct lv_wr *w, struct lv_bytes v);
+/* A table whose fields the caller writes next; it ends with lv_wr_long_end of what this returns. */
+size_t lv_array_begin_table(struct lv_wr *w) LV_MUST_USE;
 /* Copies every field but those of that name, byte for byte; as with the others, the length is the caller's. */
 void lv_table_copy_without(struct lv_wr *w, struct lv_bytes table, struct lv_bytes name);
 

@@ -213,6 +213,61 @@ LV_TEST(one_header_taken_out)
               w.used);
 }
 
+static void check_with_header(struct lv_bytes raw, struct lv_bytes wanted)
+{
+    uint8_t buf[256];
+    struct lv_wr w = lv_wr(buf, sizeof(buf));
+
+    CHECK_EQ(lv_props_write_with_header(&w, raw, "n", 3), LV_OK);
+    CHECK_EQ(w.used, wanted.len);
+    CHECK_MEM(buf, wanted.ptr, wanted.len);
+    CHECK(w.used <= raw.len + LV_PROPS_WITH_HEADER_MORE(1));
+    for (size_t cap = 0; cap < wanted.len; cap++) {
+        struct lv_wr small = lv_wr(buf, cap);
+        memset(buf, 0xEE, sizeof(buf));
+        CHECK_EQ(lv_props_write_with_header(&small, raw, "n", 3), LV_OK);
+        CHECK_EQ(small.used, wanted.len);
+        CHECK_EQ(buf[cap], 0xEE);
+    }
+}
+
+#define N3 "\x01nl\0\0\0\0\0\0\0\x03"
+
+LV_TEST(one_header_put_in)
+{
+    /* no headers yet, with and without something before and after them */
+    check_with_header(LV_BYTES_LIT("\0\0"), LV_BYTES_LIT("\x20\0\0\0\0\x0b" N3));
+    check_with_header(LV_BYTES_LIT("\xd0\0\x01t\x02gz\x02"),
+                      LV_BYTES_LIT("\xf0\0\x01t\x02gz\0\0\0\x0b" N3 "\x02"));
+    /* others stay, and stay first */
+    check_with_header(LV_BYTES_LIT("\x30\0\0\0\0\x04\x01"
+                                   "at\x07\x02"),
+                      LV_BYTES_LIT("\x30\0\0\0\0\x0f\x01"
+                                   "at\x07" N3 "\x02"));
+    /* of any type and however often it was there */
+    check_with_header(LV_BYTES_LIT("\x20\0\0\0\0\x0a\x01nV\x01"
+                                   "at\x07\x01nV"),
+                      LV_BYTES_LIT("\x20\0\0\0\0\x0f\x01"
+                                   "at\x07" N3));
+    /* flags that stand for nothing are not passed on */
+    check_with_header(LV_BYTES_LIT("\0\x03"), LV_BYTES_LIT("\x20\0\0\0\0\x0b" N3));
+}
+
+LV_TEST(no_header_is_put_into_malformed_properties)
+{
+    uint8_t buf[64];
+    struct lv_wr w = lv_wr(buf, sizeof(buf));
+
+    for (size_t cut = 0; cut < ALL.len; cut++)
+        CHECK_EQ(lv_props_write_with_header(&w, lv_bytes(all_wire, cut), "n", 3), LV_ESYNTAX);
+    CHECK_EQ(lv_props_write_with_header(&w,
+                                        LV_BYTES_LIT("\x20\0\0\0\0\x04\x01"
+                                                     "aZ\x01"),
+                                        "n", 3),
+             LV_ESYNTAX);
+    CHECK_EQ(w.used, 0);
+}
+
 /* Random subsets of properties: written, read, written. */
 LV_PROP(subsets_go_there_and_back)
 {
@@ -241,4 +296,34 @@ LV_PROP(subsets_go_there_and_back)
     lv_props_write(&w2, &out);
     CHECK_EQ(w2.used, w.used);
     CHECK_MEM(again, raw, w.used);
+}
+
+/* A header put in is found, and taken out again leaves what was there. */
+LV_PROP(a_header_goes_in_and_out)
+{
+    struct lv_rng rng = lv_rng_seed(seed);
+    uint8_t raw[64], with[256], without[256];
+    struct lv_props p = { 0 }, out;
+    struct lv_wr w = lv_wr(raw, sizeof(raw)), w2 = lv_wr(with, sizeof(with));
+    struct lv_wr w3 = lv_wr(without, sizeof(without));
+    struct lv_value v;
+    int64_t value = (int64_t)lv_rng_next(&rng);
+
+    p.flags = (uint16_t)lv_rng_next(&rng) & LV_PROP_ALL;
+    p.headers = LV_BYTES_LIT("\x01"
+                             "aF\0\0\0\x04\x01"
+                             "bB\x03");
+    lv_props_write(&w, &p);
+    CHECK(lv_wr_ok(&w));
+    CHECK_EQ(lv_props_write_with_header(&w2, lv_bytes(raw, w.used), "count", value), LV_OK);
+    CHECK_EQ(lv_props_decode(lv_bytes(with, w2.used), &out), LV_OK);
+    CHECK_EQ(out.flags, p.flags | LV_PROP_HEADERS);
+    CHECK(lv_table_find(out.headers, LV_BYTES_LIT("count"), &v));
+    CHECK_EQ(v.kind, LV_KIND_INT);
+    CHECK_EQ(v.i, value);
+    out.flags = p.flags;
+    out.headers.len -= 1 + 5 + 1 + 8;
+    lv_props_write(&w3, &out);
+    CHECK_EQ(w3.used, w.used);
+    CHECK_MEM(without, raw, w.used);
 }

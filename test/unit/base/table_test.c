@@ -312,6 +312,32 @@ static void check_without(struct lv_bytes table, const char *name, struct lv_byt
     CHECK(same(lv_bytes(buf, w.used), wanted));
 }
 
+LV_TEST(writers_of_lists_count_what_was_written)
+{
+    static const char wire[] = "\x01tT\0\0\0\0\0\0\x01\x02"
+                               "\x01"
+                               "aA\0\0\0\x0e"
+                               "S\0\0\0\x01x"
+                               "F\0\0\0\x03"
+                               "\x01nV";
+    uint8_t buf[64];
+
+    for (size_t cap = 0; cap <= sizeof(buf); cap++) {
+        struct lv_wr w = lv_wr(buf, cap);
+        lv_table_put_timestamp(&w, "t", 0x102);
+        size_t array = lv_table_begin_array(&w, "a");
+        lv_array_put_str(&w, LV_BYTES_LIT("x"));
+        size_t table = lv_array_begin_table(&w);
+        lv_wr_bytes(&w, "\x01nV", 3);
+        lv_wr_long_end(&w, table);
+        lv_wr_long_end(&w, array);
+        CHECK_EQ(w.used, sizeof(wire) - 1);
+        if (lv_wr_ok(&w))
+            CHECK_MEM(buf, wire, w.used);
+    }
+    CHECK_EQ(check(lv_bytes(buf, sizeof(wire) - 1)), LV_OK);
+}
+
 LV_TEST(copy_without_keeps_the_rest_byte_for_byte)
 {
     struct lv_bytes table = LV_BYTES_LIT("\x02"
