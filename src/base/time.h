@@ -3,6 +3,6 @@
 #define LV_BASE_TIME_H
 #include <stdint.h>
 
-typedef uint64_t lv_time_ms; /* milliseconds of the driver's monotonic clock */
+typedef uint64_t lv_time_ms; /* milliseconds of the driver's clock */
 
 #endif

@@ -64,11 +64,12 @@ static void on_stable(struct lv_session *s)
     look_whether_stable((struct agent_session *)s);
 }
 
-static void on_accepted(struct lv_session *s, uint64_t token, lv_lsn end)
+static void on_accepted(struct lv_session *s, uint64_t token, lv_lsn end, bool is_refused)
 {
     struct agent_session *as = (struct agent_session *)s;
 
     (void)token;
+    as->agent->is_routed = as->agent->is_routed && !is_refused;
     as->lack--;
     as->end = LV_MAX(as->end, end);
     look_whether_stable(as);
@@ -303,15 +304,15 @@ static void publish(struct agent_session *as)
             memcpy(lv_msg_body_room(msg), a->body.ptr, a->body.len);
         msg->persistent = a->is_persistent;
         msg->priority = a->priority;
-        msg->has_expiration = a->has_expiration;
-        msg->ttl_ms = a->ttl_ms;
+        msg->has_priority = a->has_priority;
+        if (a->has_expiration)
+            lv_msg_set_ttl_ms(msg, a->ttl_ms);
         a->is_routed = memo.count != 0;
         lv_session_published(&as->s, &memo, msg, 1);
         if (!a->is_routed)
             lv_session_unroutable(&as->s, &memo, LV_FATE_RETURNED);
         as->lack = lv_session_publish(&as->s, memo.queues, memo.count, msg, 1, &lost, &as->end);
-        if (lost)
-            fail(as, 541, "out of memory");
+        a->is_routed = a->is_routed && !lost;
         lv_msg_unref(msg);
     }
     lv_route_memo_fini(&as->s, &memo);

@@ -53,9 +53,9 @@ struct lv_agent {
     bool durable, auto_delete, internal, if_unused, if_empty, to_exchange;
     /* publish: property flags and values as in a 0-9-1 header frame, checked, and what they say */
     struct lv_bytes properties, body;
-    bool is_persistent, has_expiration, has_user_id;
+    bool is_persistent, has_priority, has_expiration, has_user_id;
     uint8_t priority;
-    uint32_t ttl_ms;
+    uint64_t ttl_ms;
     struct lv_bytes headers, user_id;
     const struct lv_bytes *more_keys; /* CC and BCC */
     size_t more_count;

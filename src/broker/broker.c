@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "broker/definitions_priv.h"
 #include "config/config.h"
+#include "os/os.h"
 
 /* ---- life ---- */
 
@@ -49,6 +50,11 @@ enum lv_err lv_broker_new(const struct lv_settings *settings, struct lv_broker *
     return LV_OK;
 }
 
+static void tell_time(struct lv_shard *shard)
+{
+    shard->wall_offset = lv_clock_wall_us() / 1000 - lv_loop_now(shard->loop);
+}
+
 /* On the loop's own thread, before its first turn. */
 static enum lv_err shard_start(struct lv_loop *loop)
 {
@@ -56,6 +62,8 @@ static enum lv_err shard_start(struct lv_loop *loop)
     struct lv_shard *shard = &b->shards[lv_loop_index(loop)];
 
     lv_loop_set_data(loop, shard);
+    tell_time(shard);
+    lv_rules_start(shard);
     lv_sessions_watch_acks(shard);
     if (shard->index == LV_REGISTRY_LOOP) {
         b->is_running = true;
@@ -82,6 +90,8 @@ enum lv_err lv_broker_set_loops(struct lv_broker *b, struct lv_loops *loops)
         lv_handles_init(&shard->feeds, (uint8_t)i);
         lv_handles_init(&shard->subs, (uint8_t)i);
         lv_handles_init(&shard->sessions, (uint8_t)i);
+        lv_handles_init(&shard->dying, (uint8_t)i);
+        lv_list_init(&shard->dead);
         lv_route_init(&shard->route);
         lv_list_init(&shard->awaiting);
         lv_count_init(shard);
@@ -102,9 +112,12 @@ static void shard_fini(struct lv_shard *shard)
     }
     pos = 0;
     while ((hq = lv_handles_next(&shard->queues, &pos)) != NULL) {
+        lv_home_rules_fini(hq);
         lv_queue_free(hq->queue);
         lv_mem_free(hq, LV_TAG_QUEUE);
     }
+    lv_dead_letters_drop(shard);
+    lv_handles_fini(&shard->dying);
     lv_handles_fini(&shard->queues);
     lv_handles_fini(&shard->feeds);
     lv_handles_fini(&shard->subs);
@@ -188,6 +201,13 @@ static void mail_arrived(struct lv_loop *loop, unsigned from, const struct lv_ma
     case LV_MAIL_ACCESS:
         lv_broker_mail_access(shard);
         break;
+    case LV_MAIL_RULES:
+        lv_broker_mail_rules(shard, m);
+        break;
+    case LV_MAIL_DEAD_LETTER:
+    case LV_MAIL_BURIED:
+        lv_broker_mail_dead_letters(shard, m);
+        break;
     case LV_MAIL_VHOST_END:
     case LV_MAIL_VHOST_ENDED:
         lv_broker_mail_vhost(shard, m);
@@ -210,6 +230,9 @@ static void turn_end(struct lv_loop *loop)
     if (LV_UNLIKELY(atomic_load_explicit(&shard->errands, memory_order_relaxed) != NULL))
         lv_errands_turn(shard);
     lv_access_turn(shard);
+    tell_time(shard);
+    if (LV_UNLIKELY(!lv_list_empty(&shard->dead)))
+        lv_dead_letters_turn(shard);
     lv_durable_turn(loop);
     lv_count_turn(lv_loop_data(loop)); /* last: of all that was done */
 }

@@ -41,6 +41,8 @@ struct lv_queue_stats {
     _Atomic uint64_t ready, unsettled, consumers, ready_here, persistent;
     _Atomic uint64_t ready_bytes, unsettled_bytes;
     _Atomic uint64_t published, out[LV_QUEUE_COUNTER_COUNT];
+    _Atomic uint64_t
+        active; /* of one with a single active consumer: the subscription that is served; 0: none */
     _Atomic uint64_t active_ms; /* the loop's clock when they changed last; 0: never */
     _Atomic uint64_t seen;      /* what they came to when they were last sampled; the sampler's */
 };
@@ -54,12 +56,29 @@ struct lv_queue_entry {
     struct lv_vhost *vhost;
     _Atomic(struct lv_queue_stats *) stats; /* own memory; NULL: it never had a home */
     bool durable, auto_delete;
+    uint8_t kind;              /* enum lv_queue_kind, of the arguments */
     struct lv_bytes arguments; /* views data */
     uint8_t data[];            /* name, arguments */
 };
 
 struct lv_look;
 struct lv_shard;
+
+/* What a queue's arguments and policies say beyond the rules of the engine. */
+struct lv_home_rules {
+    bool has_dlx, has_key;
+    struct lv_bytes dlx, key; /* dead letter exchange; routing key, when has_key; views of text */
+    uint64_t expires_ms;      /* unused for so long, it is deleted; LV_QUEUE_NO_LIMIT */
+    uint8_t text[];
+};
+
+/* Of the few queues for which something is to happen at a time. */
+struct lv_home_clock {
+    struct lv_home_queue *hq;
+    struct lv_timer wake, unused;
+    struct lv_task serve;
+    lv_time_ms used_at; /* the loop's clock */
+};
 
 /* The queue where it lives. Home loop only. */
 struct lv_home_queue {
@@ -70,6 +89,9 @@ struct lv_home_queue {
     lv_handle self;
     struct lv_call *gets;         /* basic.get that waits for the disk */
     struct lv_queue_stats *stats; /* the entry's, once it is this queue's */
+    struct lv_home_rules *rules;  /* NULL: none */
+    struct lv_home_clock *clock;  /* NULL: nothing waits for a time */
+    bool is_single;               /* one active consumer */
     struct lv_link noted;         /* in the shard's list: `stats` is older than the queue */
 };
 
@@ -93,6 +115,12 @@ struct lv_shard {
     struct lv_route route;      /* scratch */
     uint8_t alarms;             /* LV_ALARM_*: publishers must wait */
     struct lv_timer ack_timer;  /* looks for deliveries that are never acknowledged */
+    bool is_started;            /* the loop runs */
+    uint64_t wall_offset;       /* wall clock minus the loop's, in ms; renewed each turn */
+
+    /* dead_letters.c */
+    struct lv_link dead;     /* letters that go out at the end of the turn */
+    struct lv_handles dying; /* those on their way to other loops */
 
     /* count.c */
     bool is_counting;
@@ -176,8 +204,8 @@ enum lv_broker_mail {
     LV_MAIL_ACCEPT,   /* w0 accept function, a fd */
     LV_MAIL_MOVE,     /* w0 session */
     LV_MAIL_PUBLISH,  /* w0 queue, w1 msg (shared, with a reference), w2 session, w3 token */
-    LV_MAIL_ACCEPTED, /* w0 session, w1 token */
-    LV_MAIL_DELIVER, /* w0 sub, w1 msg (shared, with a reference), w2 queue, a slot, w3 redelivered */
+    LV_MAIL_ACCEPTED, /* w0 session, w1 token, w2 LSN, a 1: refused */
+    LV_MAIL_DELIVER, /* w0 sub, w1 msg (shared, with a reference), w2 queue, a slot, w3 redelivered | failures << 1 */
     LV_MAIL_SETTLE, /* w0 queue, w1 feed, w2 outcome | n << 32, a credit, w3.. slots in pairs */
     LV_MAIL_CREDIT, /* w0 feed, a credit */
     LV_MAIL_PAUSE,  /* w0 feed */
@@ -195,6 +223,9 @@ enum lv_broker_mail {
     LV_MAIL_ACCESS,      /* permissions changed */
     LV_MAIL_VHOST_END,   /* w0 vhost, w1 how far: what of it lives here ends */
     LV_MAIL_VHOST_ENDED, /* w0 vhost, w1 how far; to the registry */
+    LV_MAIL_RULES,       /* w0 vhost, only to be compared; a how far: policies changed */
+    LV_MAIL_DEAD_LETTER, /* w0 queue, w1 msg (shared, with a reference), w2 letter, w3 LSN */
+    LV_MAIL_BURIED,      /* w0 letter: a queue on another loop has it */
     LV_MAIL_OP_COUNT,
 };
 
@@ -326,6 +357,37 @@ enum lv_err lv_registry_bind(struct lv_broker *b, struct lv_vhost *v, struct lv_
 void lv_queue_end_unused(struct lv_shard *registry, struct lv_vhost *vhost,
                          struct lv_queue_entry *entry);
 
+/* rules.c */
+/* Of arguments that were checked. */
+enum lv_queue_kind lv_queue_kind_of(struct lv_bytes arguments);
+/* Gives a new queue what its arguments settle for its life: priorities, a single active consumer. */
+void lv_home_shape(struct lv_home_queue *hq);
+/* Gives it what is in effect now. Without memory: as before. */
+void lv_home_rule(struct lv_home_queue *hq);
+void lv_home_rules_fini(struct lv_home_queue *hq);
+/* Another consumer may be the active one: it is served at the turn's end, behind what the last one gives back. */
+void lv_home_hand_over(struct lv_home_queue *hq);
+/* A consumer left, somebody got a message, it was declared again: for x-expires. */
+void lv_home_used(struct lv_home_queue *hq);
+/* lv_queue_sink.wake */
+void lv_home_wake(void *home, lv_time_ms at);
+/* Does a queue go when nobody uses it? A reader's section. */
+bool lv_queue_may_expire(const struct lv_queue_entry *entry);
+/* Policies of the virtual host changed. Registry. */
+void lv_rules_changed(struct lv_vhost *v);
+/* On the loop's own thread, before its first turn. */
+void lv_rules_start(struct lv_shard *shard);
+void lv_broker_mail_rules(struct lv_shard *shard, const struct lv_mail *m);
+
+/* dead_letters.c */
+/* lv_queue_sink.died */
+void lv_home_died(void *home, const struct lv_delivery *d, enum lv_death why);
+/* At the end of each turn that finds some. */
+void lv_dead_letters_turn(struct lv_shard *shard);
+/* No loop runs any more. */
+void lv_dead_letters_drop(struct lv_shard *shard);
+void lv_broker_mail_dead_letters(struct lv_shard *shard, const struct lv_mail *m);
+
 /* consumers.c */
 void lv_feed_end(struct lv_shard *shard, struct lv_feed *feed);
 void lv_broker_mail_consumers(struct lv_shard *shard, const struct lv_mail *m);
@@ -416,6 +478,11 @@ const char *lv_print_value(const struct lv_value *v, char *out, size_t cap);
 static inline lv_time_ms lv_shard_now(const struct lv_shard *shard)
 {
     return lv_loop_now(shard->loop);
+}
+/* The wall clock, as queues tell time by it: messages keep it over a restart. */
+static inline lv_time_ms lv_shard_wall(const struct lv_shard *shard)
+{
+    return lv_loop_now(shard->loop) + shard->wall_offset;
 }
 
 #endif

@@ -20,9 +20,10 @@ static uint64_t loops_of(const struct lv_commit *c)
     return loops;
 }
 
-static bool publish_here(struct lv_shard *shard, const struct lv_commit *c)
+/* LV_EFULL: a queue was full, and has not got its message. LV_ENOMEM goes before it. */
+static enum lv_err publish_here(struct lv_shard *shard, const struct lv_commit *c)
 {
-    bool is_whole = true;
+    enum lv_err result = LV_OK;
 
     for (uint32_t i = 0; i < c->publish_count; i++) {
         const struct lv_commit_publish *p = &c->publishes[i];
@@ -30,11 +31,13 @@ static bool publish_here(struct lv_shard *shard, const struct lv_commit *c)
             struct lv_home_queue *hq = lv_handle_loop(p->queues[k]) == shard->index
                                            ? lv_home_find(shard, p->queues[k])
                                            : NULL;
-            if (hq != NULL && lv_queue_publish(hq->queue, p->msg, lv_shard_now(shard)) != LV_OK)
-                is_whole = false;
+            enum lv_err err =
+                hq != NULL ? lv_queue_publish(hq->queue, p->msg, lv_shard_wall(shard)) : LV_OK;
+            if (err != LV_OK && result != LV_ENOMEM)
+                result = err;
         }
     }
-    return is_whole;
+    return result;
 }
 
 static void settle_here(struct lv_shard *shard, const struct lv_commit *c)
@@ -48,7 +51,7 @@ static void settle_here(struct lv_shard *shard, const struct lv_commit *c)
         feed = lv_handles_get(&shard->feeds, s->feed);
         if (feed != NULL && s->gives_credit)
             lv_consumer_credit(&feed->consumer, 1);
-        lv_queue_settle(hq->queue, &s->slot, 1, s->outcome, lv_shard_now(shard));
+        lv_queue_settle(hq->queue, &s->slot, 1, s->outcome, lv_shard_wall(shard));
     }
 }
 
@@ -72,10 +75,12 @@ static void commit_here(struct lv_shard *shard, struct lv_call *call)
     lv_lsn before = j->end;
 
     lv_journal_tx_begin(j);
-    bool is_whole = publish_here(shard, call->commit);
+    enum lv_err published = publish_here(shard, call->commit);
     settle_here(shard, call->commit);
-    if (lv_journal_tx_end(j, call->tx) != LV_OK || !is_whole)
+    if (lv_journal_tx_end(j, call->tx) != LV_OK || published == LV_ENOMEM)
         lv_call_fail(call, 541, "partial tx completion: out of memory");
+    else if (published != LV_OK)
+        call->is_partial = true;
     if (j->end != before)
         call->end = LV_MAX(call->end, j->end);
     if (call->tx != 0)
@@ -96,6 +101,8 @@ static void commit_end(struct lv_shard *shard, struct lv_call *call)
         for (; loops != 0; loops &= loops - 1)
             lv_loop_post(shard->loop, (unsigned)__builtin_ctzll(loops), &m);
     }
+    if (call->is_partial)
+        lv_call_fail(call, 406, "partial tx completion");
     lv_call_finish_stable(shard, call);
 }
 
@@ -110,6 +117,8 @@ void lv_commit(struct lv_call *call)
         s->feed = s->sub->feed;
         s->gives_credit = s->sub->limit != 0;
     }
+    for (uint32_t i = 0; i < c->publish_count; i++)
+        c->publishes[i].msg->published_ms = lv_shard_wall(shard);
     call->loops = loops_of(c);
     if ((call->loops & (call->loops - 1)) != 0) {
         call->tx = shard->next_tx++ << 6 | (shard->index & 63);

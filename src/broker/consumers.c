@@ -25,7 +25,7 @@ static enum lv_sink_answer feed_deliver(struct lv_consumer *c, const struct lv_d
     struct lv_mail m = {
         .op = LV_MAIL_DELIVER,
         .a = d->slot,
-        .w = { feed->remote, (uintptr_t)kept, hq->self, d->redelivered },
+        .w = { feed->remote, (uintptr_t)kept, hq->self, (uint64_t)d->failures << 1 | d->redelivered },
     };
     lv_loop_post(hq->shard->loop, lv_handle_loop(feed->remote), &m);
     return LV_SINK_MORE;
@@ -68,6 +68,8 @@ const struct lv_queue_sink lv_home_sink = {
     .cancelled = feed_cancelled,
     .available = lv_home_available,
     .noted = lv_count_note,
+    .died = lv_home_died,
+    .wake = lv_home_wake,
 };
 
 /* The consumer has left; an auto-delete queue goes with its last one. */
@@ -78,11 +80,16 @@ void lv_feed_end(struct lv_shard *shard, struct lv_feed *feed)
 
     lv_queue_unsubscribe(&feed->consumer);
     feed_free(shard, feed);
-    if (!hq->entry->auto_delete)
-        return;
-    lv_queue_counts(hq->queue, &counts);
-    if (counts.consumers == 0)
-        lv_home_delete(shard, hq, NULL);
+    lv_home_used(hq);
+    if (hq->entry->auto_delete) {
+        lv_queue_counts(hq->queue, &counts);
+        if (counts.consumers == 0) {
+            lv_home_delete(shard, hq, NULL);
+            return;
+        }
+    }
+    if (hq->is_single)
+        lv_home_hand_over(hq);
 }
 
 static void settle_at_home(struct lv_shard *shard, lv_handle queue, struct lv_feed *feed,
@@ -94,14 +101,14 @@ static void settle_at_home(struct lv_shard *shard, lv_handle queue, struct lv_fe
         return;
     if (feed != NULL && credit != 0)
         lv_consumer_credit(&feed->consumer, credit);
-    lv_queue_settle(hq->queue, slots, n, outcome, lv_shard_now(shard));
+    lv_queue_settle(hq->queue, slots, n, outcome, lv_shard_wall(shard));
 }
 
 static void feed_run(struct lv_shard *shard, struct lv_feed *feed)
 {
     struct lv_home_queue *hq = feed->consumer.owner;
 
-    lv_queue_dispatch(hq->queue, lv_shard_now(shard));
+    lv_queue_dispatch(hq->queue, lv_shard_wall(shard));
 }
 
 /* ---- subscribe ---- */
@@ -232,6 +239,20 @@ void lv_sub_end(struct lv_sub *sub)
         lv_feed_end(sub->session->shard, local);
 }
 
+enum lv_activity lv_sub_activity(const struct lv_sub *sub, struct lv_bytes queue)
+{
+    const struct lv_dest *dest = lv_router_queue(&sub->session->vhost->router, queue);
+    const struct lv_queue_stats *stats =
+        dest != NULL ? atomic_load_explicit(&((const struct lv_queue_entry *)dest)->stats,
+                                            memory_order_acquire)
+                     : NULL;
+    uint64_t active = stats != NULL ? atomic_load_explicit(&stats->active, memory_order_relaxed) : 0;
+
+    return active == 0           ? LV_ACTIVITY_UP
+           : active == sub->self ? LV_ACTIVITY_SINGLE_ACTIVE
+                                 : LV_ACTIVITY_WAITING;
+}
+
 static void unsubscribe_back(struct lv_shard *shard, struct lv_call *call)
 {
     if (call->sub->self != 0) /* not cancelled by the queue meanwhile */
@@ -298,7 +319,16 @@ static void get_at_home(struct lv_shard *shard, struct lv_call *call)
         lv_call_finish(shard, call);
         return;
     }
-    enum lv_err err = lv_queue_get(hq->queue, call->no_ack, lv_shard_now(shard), &d);
+    if (hq->is_single && hq->entry->kind == LV_QUEUE_QUORUM) {
+        lv_call_fail(call, 405,
+                     "cannot obtain access to locked %s. basic.get operations are not supported by "
+                     "quorum queues with single active consumer",
+                     lv_rs(rs, sizeof(rs), "queue", call->name, call->vhost));
+        lv_call_finish(shard, call);
+        return;
+    }
+    lv_home_used(hq);
+    enum lv_err err = lv_queue_get(hq->queue, call->no_ack, lv_shard_wall(shard), &d);
     if (err == LV_EAGAIN && lv_call_leave(call)) { /* its message is still on the way from the disk */
         call->next = NULL;
         struct lv_call **last = &hq->gets;
@@ -318,6 +348,7 @@ static void get_at_home(struct lv_shard *shard, struct lv_call *call)
     call->msg = call->no_ack ? d.msg : lv_msg_keep(d.msg); /* kept already: cannot fail */
     call->slot = call->no_ack ? LV_SLOT_NONE : d.slot;
     call->redelivered = d.redelivered;
+    call->failures = d.failures;
     if (shard->index != call->origin)
         lv_msg_share(call->msg);
     lv_queue_counts(hq->queue, &counts);
@@ -360,7 +391,8 @@ static void deliver_arrived(struct lv_shard *shard, const struct lv_mail *m)
     struct lv_delivery d = {
         .msg = (struct lv_msg *)m->w[1],
         .slot = m->a,
-        .redelivered = m->w[3] != 0,
+        .failures = (uint32_t)(m->w[3] >> 1),
+        .redelivered = (m->w[3] & 1) != 0,
     };
 
     if (sub == NULL) {

@@ -62,18 +62,27 @@ void lv_session_delivered(struct lv_session *s, const struct lv_delivery *d)
 
 /* ---- queues ---- */
 
-static void copy_out(struct lv_shard *shard, struct lv_queue_stats *to,
-                     const struct lv_queue_totals *from)
+static void copy_out(struct lv_home_queue *hq, const struct lv_queue_totals *from)
 {
+    struct lv_shard *shard = hq->shard;
+    struct lv_queue_stats *to = hq->stats;
+    size_t kind = hq->entry->kind;
     const uint64_t *words = (const uint64_t *)from;
 
     for (size_t i = 0; i < LV_QUEUE_COUNTER_COUNT; i++) {
         uint64_t grown = words[i] - load(&to->out[i]);
         if (grown == 0)
             continue;
-        lv_tally_add(shard, WORD(by_kind[LV_QUEUE_CLASSIC]) + i, grown);
+        lv_tally_add(shard, WORD(by_kind) + kind * LV_QUEUE_COUNTER_COUNT + i, grown);
         store(&to->out[i], words[i]);
     }
+}
+
+static void copy_active(struct lv_home_queue *hq)
+{
+    const struct lv_feed *feed = (const struct lv_feed *)lv_queue_served(hq->queue);
+
+    store(&hq->stats->active, feed != NULL ? feed->remote : 0);
 }
 
 static void copy_counts(struct lv_home_queue *hq)
@@ -91,8 +100,10 @@ static void copy_counts(struct lv_home_queue *hq)
     store(&to->unsettled_bytes, c.unsettled_bytes);
     store(&to->published, c.published);
     store(&to->active_ms, lv_shard_now(hq->shard));
-    copy_out(hq->shard, to, &c.out);
-    lv_queue_watch(hq->queue, hq);
+    if (hq->is_single)
+        copy_active(hq);
+    copy_out(hq, &c.out);
+    lv_queue_watch(hq->queue);
 }
 
 void lv_count_note(void *home_queue)
@@ -108,7 +119,7 @@ void lv_count_last(struct lv_home_queue *hq)
 
     lv_list_remove(&hq->noted);
     lv_queue_counts(hq->queue, &c);
-    copy_out(hq->shard, hq->stats, &c.out);
+    copy_out(hq, &c.out);
 }
 
 /* ---- publishers ---- */

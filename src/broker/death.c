@@ -305,7 +305,7 @@ static enum lv_err read_dead(const struct lv_msg *m, const struct lv_death_note 
     out->facts[EXCHANGE] = lv_msg_exchange(m);
     out->key = lv_msg_key(m);
     out->time_s = note->time_s;
-    out->history = find_history(out->props.headers);
+    out->history = m->has_died ? find_history(out->props.headers) : lv_bytes(NULL, 0);
     for (size_t i = 0; i < FACTS; i++)
         out->writes_first[i] =
             out->history.len == 0 || !find_string(out->props.headers, first_names[i], &ignored);

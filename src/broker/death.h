@@ -1,8 +1,7 @@
 /* broker/death.h - what a dead letter tells about its deaths: the headers x-death, x-first-death-* and x-last-death-*.
  *
- * They are all that is remembered: a dead letter is a message like any other, and is read again from its property bytes.
- * So a publisher who sends such headers is believed where they are well-formed (RabbitMQ 4 remembers apart, and
- * overwrites them at the first death).
+ * They are all that is remembered, beside that a message has died: what a publisher sent is overwritten at the first death
+ * (RabbitMQ 4).
  * Owner   none: pure functions. Any thread.
  * Limits  LV_DEATHS_MAX, LV_DEATHS_BYTES_MAX, LV_DEATH_KEYS_BYTES_MAX (base/limits.h).
  */

@@ -96,7 +96,7 @@ static void take_loads(struct lv_shard *shard)
         struct lv_load *next = (struct lv_load *)oldest->job.next;
         struct lv_home_queue *hq =
             oldest->kind != LV_LOAD_SHED ? lv_home_find(shard, oldest->queue) : NULL;
-        lv_load_return(oldest, hq != NULL ? hq->queue : NULL, lv_shard_now(shard));
+        lv_load_return(oldest, hq != NULL ? hq->queue : NULL, lv_shard_wall(shard));
         oldest = next;
     }
 }
@@ -223,7 +223,7 @@ static void take_stable(struct lv_shard *shard)
     shard->stable_seen = messages;
     shard->topology_seen = topology;
     if (!lv_list_empty(&shard->journal.blocked))
-        lv_journal_stable(&shard->journal, lv_shard_now(shard));
+        lv_journal_stable(&shard->journal, lv_shard_wall(shard));
     if (!lv_list_empty(&shard->awaiting))
         tell_sessions(shard);
     if (shard->first_waiting != NULL)
@@ -237,7 +237,7 @@ static void retry(struct lv_loop *loop, struct lv_timer *timer)
     struct lv_shard *shard = lv_loop_data(loop);
 
     (void)timer;
-    lv_journal_retry(&shard->journal, lv_shard_now(shard));
+    lv_journal_retry(&shard->journal, lv_shard_wall(shard));
 }
 
 static bool write_states(struct lv_shard *shard);
@@ -252,7 +252,6 @@ void lv_durable_turn(struct lv_loop *loop)
     if (b->store == NULL)
         return;
     wal = lv_store_messages(b->store);
-    shard->journal.wall_ms = lv_clock_wall_us() / 1000;
     if (LV_UNLIKELY(atomic_load_explicit(&b->is_disk_full, memory_order_relaxed)))
         shard->alarms |= LV_ALARM_DISK; /* until the alarm's own round takes it back */
     take_loads(shard);

@@ -167,7 +167,7 @@ void lv_queue_describe(const struct lv_queue_entry *entry, struct lv_queue_info 
         .name = entry->dest.name.key,
         .vhost = entry->vhost->name.key,
         .arguments = entry->arguments,
-        .kind = LV_QUEUE_CLASSIC,
+        .kind = (enum lv_queue_kind)entry->kind,
         .durable = entry->durable,
         .auto_delete = entry->auto_delete,
         .exclusive = entry->owner != 0,

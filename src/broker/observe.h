@@ -55,6 +55,8 @@ struct lv_counters {
     LV_COUNTERS(X)
 #undef X
     struct lv_queue_totals by_kind[LV_QUEUE_KINDS];
+    uint64_t dead[LV_QUEUE_KINDS][LV_DEATH_COUNT]
+                 [2]; /* messages that died; [1]: of queues with a dead letter exchange */
     uint64_t sizes[LV_SIZE_BUCKETS], size_sum;
     uint64_t publishers;     /* channels that have published */
     struct lv_times confirm; /* a sample of: publish received to confirm in the output */
@@ -160,7 +162,8 @@ struct lv_consumer_info {
     struct lv_consumer_info *next; /* of the same channel */
     struct lv_bytes tag, queue, arguments;
     uint32_t prefetch;
-    bool ack_required, exclusive, is_active;
+    bool ack_required, exclusive;
+    enum lv_activity activity;
 };
 
 /* What a channel published to an exchange, and what it got from a queue; of the first LV_PUBLISHED_TO_MAX of each. */

@@ -446,6 +446,8 @@ static void publish(struct lv_broker *b, struct lv_vhost *v, struct lv_parameter
     bool has_alternate = (before != NULL && before->alternates != 0) || list->alternates != 0;
     if (v != NULL && has_alternate && !b->is_recovering)
         (void)!lv_policies_apply(v); /* what has no memory now is put right by the next change */
+    if (v != NULL)
+        lv_rules_changed(v);
 }
 
 /* ---- changes ---- */

@@ -178,7 +178,7 @@ static bool publish_here(struct lv_session *s, lv_handle queue, struct lv_msg *m
 
     s->away_streak = 0;
     return LV_UNLIKELY(hq == NULL) ||
-           LV_LIKELY(lv_queue_publish(hq->queue, msg, lv_shard_now(shard)) == LV_OK);
+           LV_LIKELY(lv_queue_publish(hq->queue, msg, lv_shard_wall(shard)) == LV_OK);
 }
 
 __attribute__((noinline)) static uint32_t publish_to_all(struct lv_session *s,
@@ -216,6 +216,8 @@ uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_
     struct lv_shard *shard = s->shard;
     lv_lsn before = shard->journal.end;
     uint32_t away = 0;
+
+    msg->published_ms = lv_shard_wall(shard);
 
     if (LV_UNLIKELY(count != 1 || lv_handle_loop(queues[0]) != shard->index))
         away = publish_to_all(s, queues, count, msg, token, lost);
@@ -277,15 +279,18 @@ static void publish_arrived(struct lv_shard *shard, const struct lv_mail *m)
     struct lv_msg *msg = (struct lv_msg *)m->w[1];
 
     lv_lsn before = shard->journal.end;
-    if (hq != NULL)
-        (void)!lv_queue_publish(hq->queue, msg, lv_shard_now(shard));
+    bool is_refused = hq != NULL && lv_queue_publish(hq->queue, msg, lv_shard_wall(shard)) != LV_OK;
     lv_msg_unref(msg);
     if (m->w[4] != 0)
         lv_journal_hold(&shard->journal, m->w[4], -1);
     if (m->w[3] == 0)
         return;
     lv_lsn end = shard->journal.end != before ? shard->journal.end : 0;
-    struct lv_mail back = { .op = LV_MAIL_ACCEPTED, .w = { m->w[2], m->w[3], end } };
+    struct lv_mail back = {
+        .op = LV_MAIL_ACCEPTED,
+        .a = is_refused,
+        .w = { m->w[2], m->w[3], end },
+    };
     lv_loop_post(shard->loop, lv_handle_loop(m->w[2]), &back);
 }
 
@@ -299,7 +304,7 @@ void lv_broker_mail_publish(struct lv_shard *shard, const struct lv_mail *m)
     if (m->op == LV_MAIL_ACCEPTED) {
         if (s == NULL)
             return;
-        s->ops->accepted(s, m->w[1], m->w[2]);
+        s->ops->accepted(s, m->w[1], m->w[2], m->a != 0);
         if (--s->away_unaccepted == 0 && s->is_moving)
             lv_loop_defer(shard->loop, &s->mover);
         return;

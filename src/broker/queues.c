@@ -37,6 +37,7 @@ static void home_forget(struct lv_shard *shard, struct lv_home_queue *hq)
     }
     lv_handles_remove(&shard->queues, hq->self);
     lv_count_last(hq);
+    lv_home_rules_fini(hq);
     lv_queue_free(hq->queue);
     if (atomic_load_explicit(&hq->entry->stats, memory_order_relaxed) != hq->stats)
         lv_mem_free(hq->stats, LV_TAG_QUEUE); /* it never was the entry's queue */
@@ -58,9 +59,13 @@ static struct lv_home_queue *home_new(struct lv_shard *shard, struct lv_vhost *v
         goto err_free;
     if (lv_handles_add(&shard->queues, hq, &hq->self) != LV_OK)
         goto err_queue;
+    lv_queue_own(hq->queue, hq);
     lv_durable_attach(hq);
     lv_list_init(&hq->noted);
     lv_count_note(hq);
+    lv_home_shape(hq);
+    if (shard->is_started) /* else lv_rules_start does it, when all policies are known */
+        lv_home_rule(hq);
     return hq;
 err_queue:
     lv_queue_free(hq->queue);
@@ -239,6 +244,7 @@ struct lv_queue_entry *lv_queue_entry_new(struct lv_vhost *vhost, struct lv_byte
         memcpy(entry->data + name.len, arguments.ptr, arguments.len);
     entry->dest.name.key = lv_bytes(entry->data, name.len);
     entry->arguments = lv_bytes(entry->data + name.len, arguments.len);
+    entry->kind = (uint8_t)lv_queue_kind_of(entry->arguments);
     return entry;
 }
 
@@ -317,6 +323,8 @@ static void declare_at_registry(struct lv_shard *registry, struct lv_call *call)
         err = lv_registry_add_queue(b, call->vhost, entry);
     if (err == LV_OK)
         LV_TALLY(registry, queues_declared, 1);
+    if (err == LV_OK && lv_queue_may_expire(entry))
+        (void)lv_home_of(registry, call->vhost, entry);
     if (err == LV_OK && entry->durable) {
         finish_changed(registry, call);
         return;
@@ -352,6 +360,7 @@ static void declare_count(struct lv_shard *shard, struct lv_call *call)
     lv_queue_counts(hq->queue, &counts);
     call->messages = counts.ready;
     call->consumers = counts.consumers;
+    lv_home_used(hq);
     lv_call_finish(shard, call);
 }
 

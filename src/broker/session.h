@@ -46,8 +46,9 @@ struct lv_session_ops {
     enum lv_sink_answer (*deliver)(struct lv_sub *sub, const struct lv_delivery *d);
     /* The queue went away; `sub` has ended (lv_sub_end was done for it). */
     void (*cancelled)(struct lv_sub *sub);
-    /* A publish of `token` was accepted by a queue on another loop (see lv_session_publish); it is stable with `end`. */
-    void (*accepted)(struct lv_session *s, uint64_t token, lv_lsn end);
+    /* A publish of `token` was accepted by a queue on another loop (see lv_session_publish), or refused; it is stable with
+     * `end`. */
+    void (*accepted)(struct lv_session *s, uint64_t token, lv_lsn end, bool is_refused);
     /* More is stable, and lv_session_await_stable was called since the last time. */
     void (*stable)(struct lv_session *s);
     /* A reply published to this session's direct reply-to address (NULL: only asked); false: nobody waits for it. */
@@ -168,6 +169,7 @@ struct lv_call {
     bool is_topology;             /* the broker's: of which log */
     const struct lv_commit *commit;
     uint64_t loops, tx; /* the broker's: loops still to visit; number of the transaction, or 0 */
+    bool is_partial;    /* the broker's: a queue was full */
 
     /* results */
     struct lv_failure failure;
@@ -177,6 +179,7 @@ struct lv_call {
     struct lv_msg *msg; /* get: with its reference */
     uint32_t slot;      /* get */
     bool redelivered;   /* get */
+    uint32_t failures;  /* get: deliveries of it that failed */
 };
 
 /* A call of `s` with everything zero but the session's own facts; NULL without memory. `s` must have none away. */
@@ -228,7 +231,7 @@ struct lv_commit {
     uint32_t publish_count, settle_count;
 };
 void lv_commit(
-    struct lv_call *call); /* commit -> done when it is stable; failure 541: some of it may be missing */
+    struct lv_call *call); /* commit -> done when it is stable; failure 541: some of it may be missing; 406: in full queues */
 
 /* ---- subscriptions ---- */
 /* The session's side of a consumer, or of one basic.get with acknowledgement. Embedded in the protocol's struct. */
@@ -250,6 +253,8 @@ void lv_sub_end(struct lv_sub *sub);
 /* No delivery until resumed (a few may be on their way from another loop). */
 void lv_sub_pause(struct lv_sub *sub);
 void lv_sub_resume(struct lv_sub *sub);
+/* Does its queue serve it? One with a single active consumer keeps the others waiting. */
+enum lv_activity lv_sub_activity(const struct lv_sub *sub, struct lv_bytes queue);
 /* Settles deliveries of `sub` and gives their credit back. */
 void lv_sub_settle(struct lv_sub *sub, const uint32_t *slots, size_t n, enum lv_outcome outcome);
 
@@ -336,8 +341,8 @@ LV_MUST_USE static inline enum lv_err lv_session_route(struct lv_session *s,
 enum lv_err lv_session_find_exchange(const struct lv_session *s,
                                      struct lv_bytes exchange) LV_MUST_USE;
 /* Publishes to each queue. Returns how many acceptances are still to come through ops->accepted(token) (0: all
- * have it). With token 0 nobody waits and 0 is returned. A queue that is gone counts as having accepted. On
- * LV_ENOMEM in a queue the message is lost there and *lost is set. What was accepted here is stable with *end (0: it needs
+ * have it). With token 0 nobody waits and 0 is returned. A queue that is gone counts as having accepted. If
+ * one is full or has no memory the message is lost there and *lost is set. What was accepted here is stable with *end (0: it needs
  * not be). */
 uint32_t lv_session_publish(struct lv_session *s, const lv_handle *queues, size_t count,
                             struct lv_msg *msg, uint64_t token, bool *lost, lv_lsn *end);

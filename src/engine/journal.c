@@ -35,15 +35,15 @@ uint64_t lv_msg_log_bytes(const struct lv_msg *m)
                            m->body_len);
 }
 
-static uint64_t place_make(lv_lsn lsn, uint64_t bytes, bool passing)
+static uint64_t place_make(lv_lsn lsn, uint64_t bytes, bool passing, bool expires)
 {
     return (uint64_t)lv_size_class(bytes) << 56 | lsn | LV_PLACE_IN_LOG |
-           (passing ? LV_PLACE_PASSING : 0);
+           (passing ? LV_PLACE_PASSING : 0) | (expires ? LV_PLACE_EXPIRES : 0);
 }
 
 uint64_t lv_place_of(const struct lv_msg *m)
 {
-    return place_make(lv_msg_lsn(m), lv_msg_log_bytes(m), !m->persistent);
+    return place_make(lv_msg_lsn(m), lv_msg_log_bytes(m), !m->persistent, m->has_expiration);
 }
 
 uint64_t lv_rec_message_place(const struct lv_rec_message *m, lv_lsn lsn)
@@ -51,7 +51,7 @@ uint64_t lv_rec_message_place(const struct lv_rec_message *m, lv_lsn lsn)
     uint64_t bytes = lv_wal_rec_size(MESSAGE_HEAD + m->exchange.len + m->key.len + m->props.len +
                                      (uint64_t)m->body_len);
 
-    return place_make(lsn, bytes, !m->persistent);
+    return place_make(lsn, bytes, !m->persistent, m->has_expiration);
 }
 
 /* ---- life ---- */
@@ -129,7 +129,23 @@ enum lv_err lv_journal_append(struct lv_journal *j, uint8_t type, const struct l
     return err;
 }
 
-enum { FLAG_PERSISTENT = 1, FLAG_MOVED = 2, FLAG_EXPIRATION = 4, FLAG_PARTS = 8 };
+enum {
+    FLAG_PERSISTENT = 1,
+    FLAG_MOVED = 2,
+    FLAG_EXPIRATION = 4,
+    FLAG_PARTS = 8,
+    FLAG_PRIORITY = 16,
+    FLAG_TTL_SECONDS = 32,
+    FLAG_DIED = 64,
+};
+
+static uint8_t flags_of(const struct lv_msg *m, bool is_moved, bool has_parts)
+{
+    return (uint8_t)((m->persistent ? FLAG_PERSISTENT : 0) | (is_moved ? FLAG_MOVED : 0) |
+                     (m->has_expiration ? FLAG_EXPIRATION : 0) | (has_parts ? FLAG_PARTS : 0) |
+                     (m->has_priority ? FLAG_PRIORITY : 0) |
+                     (m->is_ttl_seconds ? FLAG_TTL_SECONDS : 0) | (m->has_died ? FLAG_DIED : 0));
+}
 
 static enum lv_err enter(struct lv_journal *j, uint64_t id, uint64_t seq, uint64_t place)
 {
@@ -200,16 +216,14 @@ static enum lv_err append_message(struct lv_journal *j, uint64_t id, uint64_t se
     struct lv_wr w = lv_wr(head, sizeof(head));
     lv_wr_u64(&w, id);
     lv_wr_u64(&w, seq);
-    lv_wr_u64(&w, j->wall_ms);
-    lv_wr_u8(&w,
-             (uint8_t)((m->persistent ? FLAG_PERSISTENT : 0) | (is_moved ? FLAG_MOVED : 0) |
-                       (m->has_expiration ? FLAG_EXPIRATION : 0) | (has_parts ? FLAG_PARTS : 0)));
+    lv_wr_u64(&w, m->published_ms);
+    lv_wr_u8(&w, flags_of(m, is_moved, has_parts));
     lv_wr_u8(&w, m->priority);
     lv_wr_u8(&w, m->exchange_len);
     lv_wr_u8(&w, m->key_len);
     lv_wr_u32(&w, m->props_len);
     lv_wr_u32(&w, m->body_len);
-    lv_wr_u32(&w, m->ttl_ms);
+    lv_wr_u32(&w, m->ttl);
     struct lv_bytes parts[] = { lv_bytes(head, sizeof(head)), lv_msg_exchange(m), lv_msg_key(m),
                                 lv_msg_props(m), body };
     if (err == LV_OK)
@@ -329,6 +343,17 @@ enum lv_err lv_journal_drop(struct lv_journal *j, uint64_t id, const struct lv_s
     return LV_OK;
 }
 
+enum lv_err lv_journal_count(struct lv_journal *j, uint64_t id, uint64_t seq, uint32_t count)
+{
+    uint8_t text[20];
+
+    lv_put_be64(text, id);
+    lv_put_be64(text + 8, seq);
+    lv_put_be32(text + 16, count);
+    struct lv_bytes part = lv_bytes(text, sizeof(text));
+    return lv_journal_append(j, LV_REC_COUNT, &part, 1, NULL);
+}
+
 /* ---- transactions ---- */
 
 #define TX_HEAD 16u
@@ -413,10 +438,13 @@ bool lv_rec_message_parse(struct lv_bytes payload, struct lv_rec_message *out)
     size_t exchange = lv_rd_u8(&r), key = lv_rd_u8(&r);
     uint32_t props = lv_rd_u32(&r);
     out->body_len = lv_rd_u32(&r);
-    out->ttl_ms = lv_rd_u32(&r);
+    out->ttl = lv_rd_u32(&r);
     out->persistent = (flags & FLAG_PERSISTENT) != 0;
     out->is_moved = (flags & FLAG_MOVED) != 0;
     out->has_expiration = (flags & FLAG_EXPIRATION) != 0;
+    out->has_priority = (flags & FLAG_PRIORITY) != 0;
+    out->has_died = (flags & FLAG_DIED) != 0;
+    out->is_ttl_seconds = (flags & FLAG_TTL_SECONDS) != 0;
     out->exchange = lv_rd_bytes(&r, exchange);
     out->key = lv_rd_bytes(&r, key);
     out->props = lv_rd_bytes(&r, props);

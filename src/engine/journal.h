@@ -26,6 +26,7 @@ enum lv_journal_rec {
     LV_REC_HANDED, /* messages before this sequence number may have been handed out */
     LV_REC_TX,     /* a transaction, or one loop's part of it */
     LV_REC_COMMIT, /* the parts of this transaction count */
+    LV_REC_COUNT,  /* how often the delivery of a message has failed */
 };
 
 #define LV_QUEUE_ID_NONE UINT64_C(0) /* a message that is in no queue by its own record */
@@ -33,6 +34,8 @@ enum lv_journal_rec {
 /* ---- places ---- */
 #define LV_PLACE_IN_LOG UINT64_C(1)  /* always set: it is no pointer */
 #define LV_PLACE_PASSING UINT64_C(2) /* a transient message: gone after a restart */
+#define LV_PLACE_EXPIRES \
+    UINT64_C(4) /* a message with a time to live of its own; of a page: it has one */
 #define LV_PLACE_LSN UINT64_C(0x00FFFFFFFFFFFFF8)
 
 static inline lv_lsn lv_place_lsn(uint64_t place)
@@ -93,7 +96,6 @@ struct lv_journal {
     uint64_t here_bytes;  /* of messages that wait in memory in these queues */
     uint64_t here_max;    /* for messages that are in the log anyway */
     uint64_t passing_max; /* for others, which go to the log above it */
-    uint64_t wall_ms;     /* the time that records carry; the owner sets it once a turn */
     uint64_t damaged;     /* messages that could not be read back, and were passed over */
     uint64_t rescued;     /* pages that could not be, and were put together again */
     bool is_collecting;   /* between lv_journal_tx_begin and end */
@@ -135,6 +137,9 @@ void lv_journal_note_back(struct lv_journal *j, lv_lsn first, lv_lsn lsn);
 struct lv_seq_range {
     uint64_t seq, count;
 };
+/* The delivery of that message of queue `id` has failed `count` times. */
+enum lv_err lv_journal_count(struct lv_journal *j, uint64_t id, uint64_t seq,
+                             uint32_t count) LV_MUST_USE;
 /* Messages left queue `id`. */
 enum lv_err lv_journal_drop(struct lv_journal *j, uint64_t id, const struct lv_seq_range *ranges,
                             size_t count) LV_MUST_USE;
@@ -175,9 +180,9 @@ enum lv_err lv_journal_commit(struct lv_journal *j, uint64_t tx) LV_MUST_USE;
 struct lv_rec_message {
     uint64_t id, seq;
     uint64_t published_ms; /* wall clock */
-    bool persistent, is_moved, has_expiration;
+    bool persistent, is_moved, has_expiration, has_priority, is_ttl_seconds, has_died;
     uint8_t priority;
-    uint32_t ttl_ms, body_len;
+    uint32_t ttl, body_len;
     struct lv_bytes exchange, key, props;
     struct lv_bytes body;  /* or, with parts: */
     struct lv_bytes parts; /* u64 LSNs */

@@ -12,7 +12,6 @@
 #define HERE_QUEUE_MAX (UINT64_C(2) << 20) /* bytes of one queue's ready messages in memory */
 #define HERE_QUEUE_MIN \
     (UINT64_C(64) << 10) /* as much may be there when the loop's share is used up */
-#define AHEAD_BYTES (UINT64_C(512) << 10) /* fetched before they are needed */
 #define UNSETTLED_MAX (UINT64_C(4) << 20) /* bytes of handed out messages kept in memory */
 #define PAGE_AFTER 4096u                  /* entries away before pages are made */
 #define PAGE_SCATTER 16u /* the span of a page's messages in the log, in multiples of their bytes */
@@ -60,12 +59,13 @@ static void here_sub(struct lv_queue *q, const struct lv_msg *m)
     q->journal->here_bytes -= memory_of(m);
 }
 
-static bool can_stay(const struct lv_queue *q, const struct lv_msg *m, bool is_logged)
+static bool can_stay(const struct lv_queue *q, const struct lv_lane *lane, const struct lv_msg *m,
+                     bool is_logged)
 {
     const struct lv_journal *j = q->journal;
     uint64_t bytes = memory_of(m);
 
-    if (q->ready.cursor != NULL)
+    if (lane->ready.cursor != NULL)
         return false; /* those before it are away */
     if (!is_logged)
         return j->here_bytes + bytes <= j->passing_max;
@@ -77,16 +77,17 @@ static bool can_stay(const struct lv_queue *q, const struct lv_msg *m, bool is_l
 /* May the chunk become a page? Not when a restart would keep only some of it, and not when its messages lie scattered in
  * the log: what is in a page is not carried forward, and would keep files in which little else is alive. */
 static bool is_pageable(const struct lv_queue *q, const struct lv_ready_chunk *chunk,
-                        uint64_t *bytes)
+                        uint64_t *bytes, uint64_t *expires)
 {
     lv_lsn low = UINT64_MAX, high = 0;
 
-    *bytes = 0;
+    *bytes = *expires = 0;
     for (uint32_t i = 0; i < chunk->cap; i++) {
         uint64_t place = chunk->entries[i].place;
         if (q->is_durable && lv_place_is_passing(place))
             return false;
         *bytes += lv_class_bytes(lv_place_class(place));
+        *expires |= place & LV_PLACE_EXPIRES;
         low = LV_MIN(low, lv_place_lsn(place));
         high = LV_MAX(high, lv_place_lsn(place));
     }
@@ -94,13 +95,14 @@ static bool is_pageable(const struct lv_queue *q, const struct lv_ready_chunk *c
 }
 
 /* A full chunk behind the cursor becomes a page. */
-static void page_out(struct lv_queue *q, struct lv_ready_chunk *chunk)
+static void page_out(struct lv_queue *q, struct lv_ready *r, struct lv_ready_chunk *chunk)
 {
     uint8_t text[LV_PAGE_BYTES_MAX];
-    uint64_t bytes;
+    uint64_t bytes, expires;
     lv_lsn lsn;
 
-    if (lv_wal_record_max(q->journal->wal) < LV_PAGE_BYTES_MAX || !is_pageable(q, chunk, &bytes))
+    if (lv_wal_record_max(q->journal->wal) < LV_PAGE_BYTES_MAX ||
+        !is_pageable(q, chunk, &bytes, &expires))
         return;
     struct lv_ready_chunk *stub = lv_ready_chunk_new(chunk->cap, true);
     if (stub == NULL)
@@ -112,12 +114,12 @@ static void page_out(struct lv_queue *q, struct lv_ready_chunk *chunk)
     }
     lv_failpoint("queue.paged");
     *lv_page_place(stub) = (uint64_t)lv_size_class(lv_wal_rec_size(part.len)) << 56 | lsn |
-                           LV_PLACE_IN_LOG | (q->is_durable ? 0 : LV_PLACE_PASSING);
+                           LV_PLACE_IN_LOG | expires | (q->is_durable ? 0 : LV_PLACE_PASSING);
     *lv_page_first(stub) = chunk->entries[0].order;
     *lv_page_last(stub) = chunk->entries[chunk->cap - 1].order;
     *lv_page_bytes(stub) = bytes;
     lv_journal_live(q->journal, *lv_page_place(stub), 1);
-    lv_ready_replace(&q->ready, chunk, stub);
+    lv_ready_replace(r, chunk, stub);
 }
 
 static bool is_long(const struct lv_ready *r)
@@ -126,19 +128,17 @@ static bool is_long(const struct lv_ready *r)
 }
 
 /* The chunk before the one that was just begun is full; if the cursor stands before it, all of it is away. */
-static void page_filled(struct lv_queue *q)
+static void page_filled(struct lv_queue *q, struct lv_ready *r)
 {
-    const struct lv_ready *r = &q->ready;
     struct lv_ready_chunk *chunk = r->before_last;
 
     if (chunk != NULL && !chunk->is_page && r->cursor != NULL && is_long(r) && chunk != r->first &&
         chunk != r->cursor && r->last != r->cursor)
-        page_out(q, chunk);
+        page_out(q, r, chunk);
 }
 
-void lv_queue_page_more(struct lv_queue *q)
+static void page_more(struct lv_queue *q, struct lv_ready *r)
 {
-    const struct lv_ready *r = &q->ready;
     struct lv_ready_chunk *c = r->cursor, *next;
 
     /* The two next to be needed stay. */
@@ -147,25 +147,32 @@ void lv_queue_page_more(struct lv_queue *q)
     for (; c != NULL && c != r->last && is_long(r); c = next) {
         next = c->next;
         if (!c->is_page && c->cap >= PAGE_LEAST)
-            page_out(q, c);
+            page_out(q, r, c);
     }
+}
+
+void lv_queue_page_more(struct lv_queue *q)
+{
+    for (struct lv_lane *lane = q->lanes; lane != NULL; lane = lane->next)
+        page_more(q, &lane->ready);
 }
 
 enum lv_err lv_queue_put(struct lv_queue *q, struct lv_msg *msg)
 {
     bool is_kept = q->is_durable && msg->persistent;
-    bool stays = can_stay(q, msg, is_kept);
-    struct lv_entry e = { .order = lv_order_make(q->seq_next) };
+    uint64_t seq = lv_queue_next_seq(q, msg);
+    struct lv_lane *lane = lv_queue_lane_make(q, lv_seq_lane(seq));
+    struct lv_entry e = { .order = lv_order_make(seq) };
     struct lv_msg *kept = NULL;
-    enum lv_err err = lv_ready_reserve(&q->ready);
+    enum lv_err err = lane != NULL ? lv_ready_reserve(&lane->ready) : LV_ENOMEM;
 
     if (err != LV_OK)
         return err;
+    bool stays = can_stay(q, lane, msg, is_kept);
     if (stays && (kept = lv_msg_keep(msg)) == NULL)
         return LV_ENOMEM;
     if (is_kept || !stays)
-        err = lv_journal_message(q->journal, is_kept ? q->id : LV_QUEUE_ID_NONE, q->seq_next, msg,
-                                 false);
+        err = lv_journal_message(q->journal, is_kept ? q->id : LV_QUEUE_ID_NONE, seq, msg, false);
     if (err != LV_OK) {
         if (kept != NULL)
             lv_msg_unref(kept);
@@ -183,19 +190,20 @@ enum lv_err lv_queue_put(struct lv_queue *q, struct lv_msg *msg)
         lv_journal_live(q->journal, lv_queue_place(q, &e), 1);
     if (is_kept)
         lv_queue_changed(q);
-    lv_ready_put(&q->ready, e);
+    lv_ready_put(&lane->ready, e);
+    lv_queue_was_put(q, lane, msg);
     q->passing += q->is_durable && !is_kept;
     q->seq_next++;
     q->ready_bytes += msg->body_len;
-    if (LV_UNLIKELY(q->ready.tail == 1))
-        page_filled(q);
+    if (LV_UNLIKELY(lane->ready.tail == 1))
+        page_filled(q, &lane->ready);
     return LV_OK;
 }
 
 enum lv_err lv_queue_log_slot(struct lv_queue *q, struct lv_msg *msg, uint32_t slot)
 {
     struct lv_slot *s = lv_slot_at(&q->slots, slot);
-    enum lv_err err = lv_journal_message(q->journal, q->id, q->seq_next, msg, false);
+    enum lv_err err = lv_journal_message(q->journal, q->id, lv_entry_seq(&s->entry), msg, false);
 
     if (err != LV_OK)
         return err;
@@ -263,9 +271,8 @@ static void ask(struct lv_queue *q, struct lv_load *load)
     q->is_asking = false;
 }
 
-static struct lv_load *load_ready(const struct lv_queue *q)
+static struct lv_load *load_ready(const struct lv_ready *r)
 {
-    const struct lv_ready *r = &q->ready;
     const struct lv_entry *from = &r->cursor->entries[r->cursor_at];
     uint32_t most = LV_MIN(lv_ready_to(r, r->cursor) - r->cursor_at, LV_LOAD_MESSAGES_MAX), n = 0;
     uint64_t bytes = 0;
@@ -281,13 +288,19 @@ static struct lv_load *load_ready(const struct lv_queue *q)
     return load;
 }
 
-static void fetch(struct lv_queue *q)
+/* Did a load that was asked for come back at once, whatever it brought? */
+static bool has_answer(const struct lv_queue *q)
 {
-    struct lv_ready *r = &q->ready;
+    return !q->is_loading && !q->has_failed;
+}
+
+bool lv_queue_fetch(struct lv_queue *q, struct lv_lane *lane)
+{
+    struct lv_ready *r = &lane->ready;
     struct lv_load *load;
 
     if (q->is_loading || q->has_failed || r->cursor == NULL)
-        return;
+        return false;
     if (r->cursor->is_page) {
         load = lv_load_new(LV_LOAD_PAGE, 1);
         if (load != NULL) {
@@ -298,29 +311,32 @@ static void fetch(struct lv_queue *q)
                                                 *lv_page_last(r->cursor), r->cursor->cap };
         }
     } else {
-        load = load_ready(q);
+        load = load_ready(r);
     }
     if (load != NULL)
         ask(q, load);
     else
         fail(q);
+    return has_answer(q);
 }
 
-static void fetch_slot(struct lv_queue *q, uint32_t slot)
+bool lv_queue_fetch_returned(struct lv_queue *q)
 {
+    uint32_t slot = q->returned.oldest;
     struct lv_load *load = NULL;
 
     if (q->is_loading || q->has_failed)
-        return;
+        return false;
     load = lv_load_new(LV_LOAD_SLOT, 1);
     if (load == NULL) {
         fail(q);
-        return;
+        return false;
     }
     load->places[0] = lv_slot_at(&q->slots, slot)->entry.place;
     load->order = lv_slot_at(&q->slots, slot)->entry.order;
     load->slot = slot;
     ask(q, load);
+    return has_answer(q);
 }
 
 bool lv_queue_head_can_go(struct lv_queue *q)
@@ -328,30 +344,27 @@ bool lv_queue_head_can_go(struct lv_queue *q)
     struct lv_entry e;
 
     /* A load may be done at once, and what it brings may be useless: then the next one is tried. */
-    for (;;) {
-        if (q->returned.count != 0) {
+    while (lv_queue_has_ready(q)) {
+        if (lv_queue_is_returned_next(q)) {
             e = lv_slot_at(&q->slots, q->returned.oldest)->entry;
             if (lv_entry_is_here(&e))
-                break;
-            fetch_slot(q, q->returned.oldest);
-        } else if (q->ready.count == 0) {
-            return false;
+                return !lv_queue_is_kept(q, &e) || lv_queue_may_hand(q, lv_entry_count(&e));
+            (void)lv_queue_fetch_returned(q);
         } else {
-            if (q->here_bytes < AHEAD_BYTES)
-                fetch(q);
-            if (q->returned.count != 0)
+            struct lv_lane *head = q->head;
+            if (q->here_bytes < LV_QUEUE_AHEAD_BYTES || head->ready.here == 0)
+                (void)lv_queue_fetch(q, head);
+            if (head != q->head || lv_queue_is_returned_next(q))
                 continue;
-            if (q->ready.here != 0) {
-                e = lv_ready_peek(&q->ready);
-                break;
+            if (head->ready.here != 0) {
+                e = lv_ready_peek(&head->ready);
+                return !lv_queue_is_kept(q, &e) || lv_queue_may_hand(q, lv_entry_count(&e));
             }
-            if (q->ready.count == 0)
-                return false;
         }
         if (q->is_loading || lv_list_linked(&q->blocked))
             return false;
     }
-    return !lv_queue_is_kept(q, &e) || lv_queue_may_hand(q, lv_entry_seq(&e));
+    return false;
 }
 
 void lv_queue_left_ready(struct lv_queue *q, const struct lv_entry *e, bool unsettled)
@@ -359,7 +372,10 @@ void lv_queue_left_ready(struct lv_queue *q, const struct lv_entry *e, bool unse
     struct lv_seq_range range = { lv_entry_seq(e), 1 };
 
     here_sub(q, e->msg);
-    if (unsettled || !lv_entry_is_logged(e))
+    if (unsettled)
+        return;
+    lv_queue_forget_passing(q, e);
+    if (!lv_entry_is_logged(e))
         return;
     if (lv_queue_is_kept(q, e)) {
         (void)!lv_journal_drop(q->journal, q->id, &range, 1); /* without memory: it may come again */
@@ -452,15 +468,11 @@ static void shed(struct lv_queue *q, struct lv_load **load, uint64_t place)
         shed_flush(q, load);
 }
 
-/* Everything in the ready list is dead, and what was passed over. */
-static void unlive_ready(struct lv_queue *q)
+static void unlive_lane(struct lv_queue *q, const struct lv_ready *r, struct lv_load **load)
 {
-    struct lv_ready *r = &q->ready;
-    struct lv_load *load = NULL;
-
     for (struct lv_ready_chunk *c = r->first; c != NULL; c = c->next) {
         if (c->is_page) {
-            shed(q, &load, *lv_page_place(c));
+            shed(q, load, *lv_page_place(c));
             continue;
         }
         for (uint32_t i = lv_ready_from(r, c); i < lv_ready_to(r, c); i++) {
@@ -468,6 +480,15 @@ static void unlive_ready(struct lv_queue *q)
             lv_queue_unlive(q, &c->entries[i]);
         }
     }
+}
+
+/* Everything that is ready and was never handed out is dead, and what was passed over. */
+static void unlive_ready(struct lv_queue *q)
+{
+    struct lv_load *load = NULL;
+
+    for (struct lv_lane *lane = q->lanes; lane != NULL; lane = lane->next)
+        unlive_lane(q, &lane->ready, &load);
     for (struct lv_ready_chunk *c = q->passed; c != NULL; c = c->next) {
         if (c->is_page)
             shed(q, &load, *lv_page_place(c));
@@ -505,7 +526,7 @@ void lv_queue_purge_kept(struct lv_queue *q)
         const struct lv_slot_chunk *chunk = q->slots.chunks[k];
         for (uint32_t i = 0; i < chunk->fresh; i++) {
             const struct lv_slot *s = &chunk->slots[i];
-            if (s->entry.place == 0 || s->next == LV_SLOT_UNSETTLED)
+            if (!lv_slot_is_returned(s))
                 continue;
             lv_queue_forget_passing(q, &s->entry);
             if (lv_queue_is_kept(q, &s->entry))
@@ -514,9 +535,11 @@ void lv_queue_purge_kept(struct lv_queue *q)
         }
     }
     drop_passed(q, &d);
-    if (q->ready.count != 0 && q->is_durable) {
-        uint64_t first = first_seq(&q->ready);
-        drops_add(&d, first, q->seq_next - first);
+    for (struct lv_lane *lane = q->lanes; lane != NULL && q->is_durable; lane = lane->next) {
+        if (lane->ready.count == 0)
+            continue;
+        uint64_t first = first_seq(&lane->ready);
+        drops_add(&d, first, q->seq_next - lv_seq_count(first));
     }
     if (d.count != 0)
         lv_queue_changed(q);
@@ -556,8 +579,8 @@ static void pass(struct lv_queue *q, struct lv_ready_chunk *c)
     q->journal->damaged += c->is_page ? c->cap : 1;
     q->failed_reads = 0;
     lv_queue_note(q);
-    if (lv_queue_ready_count(q) == 0)
-        q->ready_bytes = 0;
+    if (!lv_queue_has_ready(q))
+        q->ready_bytes = q->guessed_bytes = 0;
 }
 
 void lv_queue_forget_passed(struct lv_queue *q)
@@ -570,10 +593,9 @@ void lv_queue_forget_passed(struct lv_queue *q)
     }
 }
 
-/* The head of the ready list, a message or a page. */
-static void pass_head(struct lv_queue *q)
+/* The head of a lane, a message or a page. */
+static void pass_head(struct lv_queue *q, struct lv_ready *r)
 {
-    struct lv_ready *r = &q->ready;
     bool is_page = r->first->is_page;
     struct lv_ready_chunk *c = lv_ready_chunk_new(is_page ? r->first->cap : 1, is_page);
 
@@ -583,6 +605,7 @@ static void pass_head(struct lv_queue *q)
     }
     memcpy(c->entries, &r->first->entries[r->head], (is_page ? 2 : 1) * sizeof(c->entries[0]));
     (void)lv_ready_skip(r);
+    lv_queue_find_head(q);
     pass(q, c);
 }
 
@@ -618,18 +641,40 @@ static uint32_t answers(const struct lv_load *load)
     return load->msgs != NULL ? load->count : 0;
 }
 
+/* What is known of its size now is exact. */
+static void unguess(struct lv_queue *q, const struct lv_entry *e, const struct lv_msg *msg)
+{
+    uint64_t guess = lv_class_bytes(lv_place_class(e->place));
+
+    if (lv_entry_count(e) >= q->seq_base)
+        return;
+    guess = LV_MIN(guess, q->guessed_bytes);
+    q->guessed_bytes -= guess;
+    q->ready_bytes += msg->body_len;
+    q->ready_bytes -= LV_MIN(guess, q->ready_bytes);
+}
+
+/* The ready list that a load is for; NULL: it is for nobody any more. */
+static struct lv_ready *ready_of(struct lv_queue *q, const struct lv_load *load)
+{
+    struct lv_lane *lane = lv_queue_lane(q, lv_seq_lane(load->order >> LV_ORDER_SHIFT));
+
+    return load->generation == q->generation && lane != NULL && lane->ready.cursor != NULL
+               ? &lane->ready
+               : NULL;
+}
+
 static void ready_loaded(struct lv_queue *q, struct lv_load *load)
 {
-    struct lv_ready *r = &q->ready;
+    struct lv_ready *r = ready_of(q, load);
 
-    if (load->generation != q->generation || r->cursor == NULL || r->cursor->is_page ||
-        r->cursor->entries[r->cursor_at].order != load->order)
+    if (r == NULL || r->cursor->is_page || r->cursor->entries[r->cursor_at].order != load->order)
         return;
     if (answers(load) == 0) {
         if (r->here != 0)
             fail(q); /* told when it is the head */
         else if (is_unreadable(q, load->err))
-            pass_head(q);
+            pass_head(q, r);
         return;
     }
     for (uint32_t i = 0; i < answers(load); i++) {
@@ -638,10 +683,11 @@ static void ready_loaded(struct lv_queue *q, struct lv_load *load)
             return; /* carried forward meanwhile: what was read stands at its old place */
         if (msg == NULL) {
             if (r->here == 0)
-                pass_head(q);
+                pass_head(q, r);
             return;
         }
         q->failed_reads = 0;
+        unguess(q, &r->cursor->entries[r->cursor_at], msg);
         r->cursor->entries[r->cursor_at].msg = msg;
         load->msgs[i] = NULL;
         here_add(q, msg);
@@ -651,17 +697,16 @@ static void ready_loaded(struct lv_queue *q, struct lv_load *load)
 
 static void page_loaded(struct lv_queue *q, struct lv_load *load)
 {
-    struct lv_ready *r = &q->ready;
-    struct lv_ready_chunk *page = r->cursor, *chunk;
+    struct lv_ready *r = ready_of(q, load);
+    struct lv_ready_chunk *page = r != NULL ? r->cursor : NULL, *chunk;
 
-    if (load->generation != q->generation || page == NULL || !page->is_page ||
-        *lv_page_first(page) != load->order)
+    if (page == NULL || !page->is_page || *lv_page_first(page) != load->order)
         return;
     if (load->err != LV_OK) {
         if (r->here != 0)
             fail(q); /* told when it is the head */
         else if (is_unreadable(q, load->err))
-            pass_head(q);
+            pass_head(q, r);
         return;
     }
     q->failed_reads = 0;
@@ -720,7 +765,7 @@ static void shed_loaded(struct lv_load *load)
 static void go_on(struct lv_queue *q, lv_time_ms now)
 {
     lv_queue_dispatch(q, now);
-    if (q->wants_get && lv_queue_ready_count(q) != 0 && !lv_queue_head_can_go(q))
+    if (q->wants_get && lv_queue_has_ready(q) && !lv_queue_head_can_go(q))
         return;
     if (q->wants_get) {
         q->wants_get = false;

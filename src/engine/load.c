@@ -45,24 +45,33 @@ static bool is_temporary(enum lv_err err)
 
 /* ---- messages ---- */
 
+static void mark(struct lv_msg *m, const struct lv_rec_message *r, lv_lsn lsn)
+{
+    m->priority = r->priority;
+    m->has_priority = r->has_priority;
+    m->persistent = r->persistent;
+    m->has_expiration = r->has_expiration;
+    m->is_ttl_seconds = r->is_ttl_seconds;
+    m->has_died = r->has_died;
+    m->ttl = r->ttl;
+    m->published_ms = r->published_ms;
+    m->lsn = lsn;
+}
+
 static void fill(struct lv_msg *m, const struct lv_rec_message *r, lv_lsn lsn)
 {
     *m = (struct lv_msg){
         .refs = 1,
         .exchange_len = (uint8_t)r->exchange.len,
         .key_len = (uint8_t)r->key.len,
-        .priority = r->priority,
-        .persistent = r->persistent,
-        .has_expiration = r->has_expiration,
         .props_len = (uint32_t)r->props.len,
         .body_len = r->body_len,
-        .ttl_ms = r->ttl_ms,
         .exchange = r->exchange.ptr,
         .key = r->key.ptr,
         .props = r->props.ptr,
         .body = r->body.ptr,
-        .lsn = lsn,
     };
+    mark(m, r, lsn);
 }
 
 static enum lv_err read_record(const struct lv_load *load, struct lv_wal_reader *reader, lv_lsn lsn,
@@ -111,11 +120,7 @@ static enum lv_err read_parts(const struct lv_load *load, struct lv_wal_reader *
     *out = NULL;
     if (m == NULL || buf == NULL)
         goto err;
-    m->priority = r->priority;
-    m->persistent = r->persistent;
-    m->has_expiration = r->has_expiration;
-    m->ttl_ms = r->ttl_ms;
-    m->lsn = lsn;
+    mark(m, r, lsn);
     err = fill_parts(load, reader, r->parts, m, buf, cap);
     if (err != LV_OK)
         goto err;

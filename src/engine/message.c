@@ -54,10 +54,7 @@ static struct lv_msg *copy(const struct lv_msg *m)
 
     if (k == NULL)
         return NULL;
-    k->priority = m->priority;
-    k->persistent = m->persistent;
-    k->has_expiration = m->has_expiration;
-    k->ttl_ms = m->ttl_ms;
+    lv_msg_mark_as(k, m);
     k->stamp = m->stamp;
     k->lsn = lv_msg_lsn(m);
     put(lv_msg_body_room(k), lv_msg_body(m));

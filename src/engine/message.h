@@ -20,13 +20,17 @@ struct lv_msg {
     bool shared : 1;     /* counted with atomics */
     bool has_expiration : 1;
     bool in_block : 1; /* its memory is a part of `block` */
+    bool has_priority : 1;
+    bool is_ttl_seconds : 1; /* what `ttl` counts: milliseconds are too many for it */
+    bool has_died : 1; /* the broker made it of one that died in a queue: what its properties tell of that is true */
     uint32_t props_len, body_len;
-    uint32_t ttl_ms; /* when has_expiration, from the expiration property, capped */
+    uint32_t ttl; /* when has_expiration: lv_msg_ttl_ms */
     uint32_t stamp; /* the owner's: when it came, for one whose way is timed; 0: for all others. Not logged */
     const uint8_t *exchange, *key;
     const uint8_t *props; /* the protocol's property bytes as they came (0-9-1: flags and list) */
     const uint8_t *body;
-    uint64_t lsn; /* where its record stands in the log (journal.h); 0: in none */
+    uint64_t published_ms; /* wall clock; what a time to live is counted from */
+    uint64_t lsn;          /* where its record stands in the log (journal.h); 0: in none */
     union {
         struct lv_msg *kept; /* borrowed only: its copy, if somebody asked for one; one reference */
         struct lv_msg_block *block; /* in_block only */
@@ -55,6 +59,31 @@ static inline struct lv_bytes lv_msg_props(const struct lv_msg *m)
 static inline struct lv_bytes lv_msg_body(const struct lv_msg *m)
 {
     return lv_bytes(m->body, m->body_len);
+}
+
+/* `to`, new, gets what is known of `from` beside its parts and its place in the log. */
+static inline void lv_msg_mark_as(struct lv_msg *to, const struct lv_msg *from)
+{
+    to->priority = from->priority;
+    to->persistent = from->persistent;
+    to->has_priority = from->has_priority;
+    to->has_expiration = from->has_expiration;
+    to->is_ttl_seconds = from->is_ttl_seconds;
+    to->has_died = from->has_died;
+    to->ttl = from->ttl;
+    to->published_ms = from->published_ms;
+}
+
+/* Its own time to live, from the expiration property: at most 2^32 seconds, above 49 days rounded up to whole ones. */
+static inline void lv_msg_set_ttl_ms(struct lv_msg *m, uint64_t ms)
+{
+    m->has_expiration = true;
+    m->is_ttl_seconds = ms > UINT32_MAX;
+    m->ttl = (uint32_t)(m->is_ttl_seconds ? LV_MIN((ms + 999) / 1000, UINT32_MAX) : ms);
+}
+static inline uint64_t lv_msg_ttl_ms(const struct lv_msg *m)
+{
+    return m->is_ttl_seconds ? (uint64_t)m->ttl * 1000 : m->ttl;
 }
 
 /* Does it die with its caller? Any thread that may see the message: it never changes. */

@@ -39,11 +39,9 @@ static void gather_slots(struct lv_queue *q, struct lv_load *load, lv_is_doomed 
     }
 }
 
-static void gather_ready(struct lv_queue *q, struct lv_load *load, lv_is_doomed *is_doomed,
-                         void *ctx)
+static void gather_ready(struct lv_queue *q, const struct lv_ready *r, struct lv_load *load,
+                         lv_is_doomed *is_doomed, void *ctx)
 {
-    const struct lv_ready *r = &q->ready;
-
     for (struct lv_ready_chunk *c = r->first; c != NULL; c = c->next)
         for (uint32_t i = lv_ready_from(r, c); !c->is_page && i < lv_ready_to(r, c); i++) {
             if (is_enough(load))
@@ -69,7 +67,8 @@ bool lv_queue_move(struct lv_queue *q, lv_is_doomed *is_doomed, void *ctx)
         return false;
     load->count = 0;
     gather_slots(q, load, is_doomed, ctx);
-    gather_ready(q, load, is_doomed, ctx);
+    for (const struct lv_lane *lane = q->lanes; lane != NULL; lane = lane->next)
+        gather_ready(q, &lane->ready, load, is_doomed, ctx);
     if (load->count == 0) {
         lv_load_free(load);
         return false;
@@ -94,9 +93,10 @@ static struct lv_entry *find_in_slots(struct lv_queue *q, uint64_t seq)
 
 static struct lv_entry *find_in_ready(struct lv_queue *q, uint64_t seq)
 {
-    const struct lv_ready *r = &q->ready;
+    const struct lv_lane *lane = lv_queue_lane(q, lv_seq_lane(seq));
+    const struct lv_ready *r = lane != NULL ? &lane->ready : NULL;
 
-    for (struct lv_ready_chunk *c = r->first; c != NULL; c = c->next) {
+    for (struct lv_ready_chunk *c = r != NULL ? r->first : NULL; c != NULL; c = c->next) {
         uint32_t lo = lv_ready_from(r, c), hi = lv_ready_to(r, c), end = hi;
         if (c->is_page || lo == hi || lv_entry_seq(&c->entries[hi - 1]) < seq)
             continue;

@@ -43,7 +43,7 @@ static void note(struct lv_peek *p, const struct lv_entry *e, uint64_t place, bo
         .msg = place == 0 ? e->msg : NULL,
         .place = place,
         .is_unsettled = is_unsettled,
-        .redelivered = lv_entry_is_redelivered(e) || position < p->redelivered_below,
+        .redelivered = lv_entry_is_redelivered(e) || lv_entry_count(e) < p->redelivered_below,
     };
 }
 
@@ -58,19 +58,24 @@ static void look_at_slots(const struct lv_queue *q, struct lv_peek *p)
         const struct lv_slot_chunk *chunk = q->slots.chunks[k];
         for (uint32_t i = 0; i < chunk->fresh; i++) {
             const struct lv_slot *s = &chunk->slots[i];
-            bool is_unsettled = s->next == LV_SLOT_UNSETTLED;
+            bool is_unsettled = !lv_slot_is_returned(s);
             if (s->entry.place != 0 && (is_unsettled ? p->unsettled : p->ready))
                 note(p, &s->entry, away_place(q, &s->entry), is_unsettled);
         }
     }
 }
 
-static void note_page(const struct lv_queue *q, struct lv_peek *p, struct lv_ready_chunk *c)
+static void note_page(const struct lv_queue *q, const struct lv_lane *lane, struct lv_peek *p,
+                      struct lv_ready_chunk *c)
 {
+    struct lv_ready_chunk *next = c->next;
+
     p->page = (struct lv_load_page){ q->is_durable ? q->id : LV_QUEUE_ID_NONE, *lv_page_place(c),
                                      *lv_page_first(c), *lv_page_last(c), c->cap };
     p->is_page_last =
-        c->next == NULL || lv_ready_from(&q->ready, c->next) == lv_ready_to(&q->ready, c->next);
+        next == NULL || lv_ready_from(&lane->ready, next) == lv_ready_to(&lane->ready, next);
+    while (p->is_page_last && (lane = lane->next) != NULL)
+        p->is_page_last = lane->ready.count == 0;
     p->has_more = true;
 }
 
@@ -85,9 +90,9 @@ static bool is_before(const struct lv_ready *r, struct lv_ready_chunk *c, uint64
 }
 
 /* In order, until there are enough; a page is the last that is noted. */
-static void look_at_ready(const struct lv_queue *q, struct lv_peek *p)
+static void look_at_lane(const struct lv_queue *q, const struct lv_lane *lane, struct lv_peek *p)
 {
-    const struct lv_ready *r = &q->ready;
+    const struct lv_ready *r = &lane->ready;
 
     for (struct lv_ready_chunk *c = r->first; c != NULL; c = c->next) {
         if (is_before(r, c, p->from))
@@ -97,7 +102,7 @@ static void look_at_ready(const struct lv_queue *q, struct lv_peek *p)
             return;
         }
         if (c->is_page) {
-            note_page(q, p, c);
+            note_page(q, lane, p, c);
             return;
         }
         for (uint32_t i = lv_ready_from(r, c); i < lv_ready_to(r, c) && !p->has_more; i++)
@@ -137,8 +142,9 @@ enum lv_err lv_queue_peek(const struct lv_queue *q, struct lv_peek *p)
         return LV_ENOMEM;
     p->redelivered_below = q->redelivered_below;
     look_at_slots(q, p);
-    if (p->ready && !p->has_more)
-        look_at_ready(q, p);
+    for (const struct lv_lane *lane = q->lanes; p->ready && !p->has_more && lane != NULL;
+         lane = lane->next)
+        look_at_lane(q, lane, p);
     cut(p);
     for (uint32_t i = 0; i < p->count; i++)
         if (p->at[i].msg != NULL) {

@@ -12,6 +12,8 @@ enum lv_err lv_queue_new(const struct lv_queue_sink *sink, struct lv_queue **out
         return LV_ENOMEM;
     q->sink = sink;
     lv_round_init(&q->round);
+    q->lanes = q->head = &q->common;
+    q->wake_at = LV_QUEUE_NO_LIMIT;
     q->returned.oldest = LV_SLOT_NONE;
     q->is_noted = true;
     lv_list_init(&q->changed);
@@ -22,11 +24,40 @@ enum lv_err lv_queue_new(const struct lv_queue_sink *sink, struct lv_queue **out
 void lv_queue_attach(struct lv_queue *q, struct lv_journal *j, uint64_t id, bool is_durable,
                      uint64_t name)
 {
-    LV_ASSERT(q->journal == NULL && lv_queue_ready_count(q) == 0);
+    LV_ASSERT(q->journal == NULL && !lv_queue_has_ready(q));
     q->journal = j;
     q->id = is_durable ? id : LV_QUEUE_ID_NONE;
     q->is_durable = is_durable;
     q->name = name;
+}
+
+void lv_queue_own(struct lv_queue *q, void *owner)
+{
+    q->owner = owner;
+}
+
+void lv_queue_prioritize(struct lv_queue *q, unsigned levels, uint8_t usual)
+{
+    LV_ASSERT(levels <= LV_QUEUE_LEVELS_MAX && !lv_queue_has_ready(q));
+    q->levels = (uint16_t)levels;
+    q->usual = usual;
+}
+
+void lv_queue_serve_returned_first(struct lv_queue *q)
+{
+    LV_ASSERT(q->returned.count == 0);
+    q->returned.is_list = true;
+}
+
+void lv_queue_serve_one(struct lv_queue *q)
+{
+    LV_ASSERT(q->round.count == 0);
+    q->round.is_single = true;
+}
+
+const struct lv_consumer *lv_queue_served(const struct lv_queue *q)
+{
+    return q->round.active;
 }
 
 void lv_queue_free(struct lv_queue *q)
@@ -35,8 +66,10 @@ void lv_queue_free(struct lv_queue *q)
 
     if (q == NULL)
         return;
-    lv_ready_clear(&q->ready); /* without a word in the log */
+    lv_queue_lanes_free(q); /* without a word in the log */
     lv_slots_fini(&q->slots);
+    lv_queue_marks_free(q);
+    lv_mem_free(q->rules, LV_TAG_QUEUE);
     lv_queue_forget_passed(q);
     q->is_noted = true; /* nobody is to hear more of it */
     lv_list_remove(&q->changed);
@@ -50,43 +83,75 @@ void lv_queue_free(struct lv_queue *q)
 
 /* ---- messages on their way out ---- */
 
-/* Takes the oldest ready message out of `ready`. With `wants_slot` it becomes unsettled under
- * d->slot and d->msg is borrowed; otherwise d->msg is the caller's reference. LV_ENOMEM: nothing
- * changed. */
-static inline enum lv_err take_oldest(struct lv_queue *q, bool wants_slot, struct lv_delivery *d)
+static void not_ready(struct lv_queue *q, const struct lv_msg *msg)
 {
-    struct lv_entry e;
+    q->ready_bytes -= LV_MIN(msg->body_len, q->ready_bytes);
+    if (!lv_queue_has_ready(q))
+        q->ready_bytes = q->guessed_bytes = 0; /* after a restart it begins as a bound */
+}
+
+static inline void describe(struct lv_queue *q, const struct lv_entry *e, struct lv_delivery *d)
+{
+    const struct lv_mark *mark = lv_queue_mark(q, e);
+
+    d->msg = e->msg;
+    d->failures = mark != NULL ? mark->failures : 0;
+    d->redelivered = lv_queue_was_handed(q, e);
+}
+
+void lv_queue_take_returned(struct lv_queue *q, bool wants_slot, struct lv_delivery *d)
+{
+    uint32_t slot = lv_returned_pop(&q->returned, &q->slots);
+    struct lv_entry e = lv_slot_at(&q->slots, slot)->entry;
+
+    d->slot = wants_slot ? slot : LV_SLOT_NONE;
+    describe(q, &e, d);
+    if (wants_slot) {
+        lv_slot_at(&q->slots, slot)->child = e.msg->body_len;
+    } else {
+        if (q->journal != NULL)
+            lv_queue_drop_slots(q, &slot, 1);
+        lv_queue_unmark(q, &e);
+        lv_slots_drop(&q->slots, slot);
+    }
+    not_ready(q, e.msg);
+}
+
+inline enum lv_err lv_queue_take_ready(struct lv_queue *q, struct lv_lane *lane, bool wants_slot,
+                                       struct lv_delivery *d)
+{
+    struct lv_entry e = lv_ready_peek(&lane->ready);
 
     d->slot = LV_SLOT_NONE;
-    if (LV_UNLIKELY(q->returned.count != 0)) {
-        uint32_t slot = lv_returned_pop(&q->returned, &q->slots);
-        e = lv_slot_at(&q->slots, slot)->entry;
-        if (wants_slot) {
-            d->slot = slot;
-            lv_slot_at(&q->slots, slot)->child = e.msg->body_len;
-        } else {
-            if (q->journal != NULL)
-                lv_queue_drop_slots(q, &slot, 1);
-            lv_slots_drop(&q->slots, slot);
-        }
+    if (wants_slot && (d->slot = lv_slots_take(&q->slots, e)) == LV_SLOT_NONE)
+        return LV_ENOMEM;
+    lv_ready_pop(&lane->ready);
+    if (LV_UNLIKELY(lane->ready.count == 0))
+        lv_queue_find_head(q);
+    if (LV_UNLIKELY(q->journal != NULL))
+        lv_queue_left_ready(q, &e, wants_slot);
+    describe(q, &e, d);
+    if (!wants_slot)
+        lv_queue_unmark(q, &e);
+    not_ready(q, e.msg);
+    return LV_OK;
+}
+
+/* Takes the next message to be handed out, as lv_queue_take_ready: then it is unsettled. */
+static inline enum lv_err take_next(struct lv_queue *q, bool wants_slot, struct lv_delivery *d)
+{
+    if (LV_UNLIKELY(lv_queue_is_returned_next(q))) {
+        lv_queue_take_returned(q, wants_slot, d);
     } else {
-        e = lv_ready_peek(&q->ready);
-        if (wants_slot && (d->slot = lv_slots_take(&q->slots, e)) == LV_SLOT_NONE)
-            return LV_ENOMEM;
-        lv_ready_pop(&q->ready);
-        if (LV_UNLIKELY(q->journal != NULL))
-            lv_queue_left_ready(q, &e, wants_slot);
+        enum lv_err err = lv_queue_take_ready(q, q->head, wants_slot, d);
+        if (err != LV_OK)
+            return err;
     }
-    d->msg = e.msg;
-    d->redelivered = lv_entry_is_redelivered(&e) || lv_entry_seq(&e) < q->redelivered_below;
     if (LV_UNLIKELY(d->redelivered))
         q->out.redeliver++;
-    q->ready_bytes -= e.msg->body_len;
-    if (lv_queue_ready_count(q) == 0)
-        q->ready_bytes = 0; /* after a restart it begins as a bound */
     if (wants_slot) {
-        q->unsettled_bytes += e.msg->body_len;
-        q->unsettled_here_bytes += e.msg->body_len;
+        q->unsettled_bytes += d->msg->body_len;
+        q->unsettled_here_bytes += d->msg->body_len;
     }
     return LV_OK;
 }
@@ -100,19 +165,28 @@ static inline void hand_over(struct lv_queue *q, struct lv_consumer *c, const st
         lv_consumer_pause(c);
 }
 
-void lv_queue_dispatch(struct lv_queue *q, lv_time_ms now)
+/* LV_OK: the next message may be handed out. LV_ENOTFOUND: there is none; LV_EAGAIN: it is on its way. */
+static inline enum lv_err await_next(struct lv_queue *q, lv_time_ms now)
 {
-    (void)now;
-    if (q->round.top == NULL || lv_queue_ready_count(q) == 0)
+    while (lv_queue_has_ready(q)) {
+        if (LV_UNLIKELY(q->journal != NULL) && !lv_queue_head_can_go(q))
+            return lv_queue_has_ready(q) ? LV_EAGAIN : LV_ENOTFOUND;
+        if (LV_LIKELY(!q->is_swept) || !lv_queue_next_dies(q, now))
+            return LV_OK;
+    }
+    return LV_ENOTFOUND;
+}
+
+static inline void hand_out(struct lv_queue *q, lv_time_ms now)
+{
+    if (q->round.top == NULL || !lv_queue_has_ready(q))
         return;
     lv_queue_note(q);
-    while (q->round.top != NULL && lv_queue_ready_count(q) != 0) {
+    while (q->round.top != NULL && await_next(q, now) == LV_OK) {
         struct lv_consumer *c = lv_round_next(&q->round);
         struct lv_delivery d;
         bool no_ack = c->no_ack;
-        if (LV_UNLIKELY(q->journal != NULL) && !lv_queue_head_can_go(q))
-            return;
-        if (take_oldest(q, !no_ack, &d) != LV_OK)
+        if (take_next(q, !no_ack, &d) != LV_OK)
             return;
         hand_over(q, c, &d);
         if (no_ack) {
@@ -126,23 +200,29 @@ void lv_queue_dispatch(struct lv_queue *q, lv_time_ms now)
     }
 }
 
+void lv_queue_dispatch(struct lv_queue *q, lv_time_ms now)
+{
+    hand_out(q, now);
+    if (LV_UNLIKELY(q->is_swept))
+        lv_queue_sweep(q, now);
+}
+
 enum lv_err lv_queue_get(struct lv_queue *q, bool no_ack, lv_time_ms now, struct lv_delivery *d)
 {
-    (void)now;
     lv_queue_note(q);
-    if (lv_queue_ready_count(q) == 0) {
-        q->out.get_empty++;
-        return LV_ENOTFOUND;
-    }
-    if (LV_UNLIKELY(q->journal != NULL) && !lv_queue_head_can_go(q)) {
-        q->wants_get = true;
-        return LV_EAGAIN;
-    }
-    enum lv_err err = take_oldest(q, !no_ack, d);
+    enum lv_err err = await_next(q, now);
+    if (err == LV_OK)
+        err = take_next(q, !no_ack, d);
     if (err == LV_OK && no_ack)
         q->out.get_no_ack++;
     else if (err == LV_OK)
         q->out.get++;
+    else if (err == LV_ENOTFOUND)
+        q->out.get_empty++;
+    else if (err == LV_EAGAIN)
+        q->wants_get = true;
+    if (LV_UNLIKELY(q->is_swept)) /* what is next now may be too old */
+        lv_queue_sweep(q, now);
     return err;
 }
 
@@ -161,7 +241,7 @@ static inline enum lv_err publish_through(struct lv_queue *q, struct lv_msg *msg
         d.msg = lv_msg_keep(msg);
         if (d.msg == NULL)
             return LV_ENOMEM;
-        struct lv_entry e = { .msg = d.msg, .order = lv_order_make(q->seq_next) };
+        struct lv_entry e = { .msg = d.msg, .order = lv_order_make(lv_queue_next_seq(q, msg)) };
         d.slot = lv_slots_take(&q->slots, e);
         if (d.slot == LV_SLOT_NONE) {
             lv_msg_unref(d.msg);
@@ -189,33 +269,37 @@ static inline enum lv_err publish_through(struct lv_queue *q, struct lv_msg *msg
     return LV_OK;
 }
 
-enum lv_err lv_queue_publish(struct lv_queue *q, struct lv_msg *msg, lv_time_ms now)
+static enum lv_err put(struct lv_queue *q, struct lv_msg *msg)
 {
-    if (q->round.top != NULL && lv_queue_ready_count(q) == 0 &&
-        (!q->is_durable || lv_round_next(&q->round)->no_ack || lv_queue_may_hand(q, q->seq_next)))
-        return publish_through(q, msg);
-    if (q->journal != NULL) {
-        enum lv_err err = lv_queue_put(q, msg);
-        if (err == LV_OK) {
-            lv_queue_note(q);
-            lv_queue_dispatch(q, now);
-        }
-        return err;
-    }
-    struct lv_msg *kept = lv_msg_keep(msg);
+    struct lv_lane *lane = lv_queue_lane_make(q, lv_queue_lane_of(q, msg));
+    struct lv_msg *kept = lane != NULL ? lv_msg_keep(msg) : NULL;
+
     if (kept == NULL)
         return LV_ENOMEM;
-    enum lv_err err =
-        lv_ready_push(&q->ready,
-                      (struct lv_entry){ .msg = kept, .order = lv_order_make(q->seq_next) });
+    struct lv_entry e = { .msg = kept, .order = lv_order_make(lv_queue_next_seq(q, msg)) };
+    enum lv_err err = lv_ready_push(&lane->ready, e);
     if (err != LV_OK) {
         lv_msg_unref(kept);
         return err;
     }
     q->seq_next++;
     q->ready_bytes += kept->body_len;
+    lv_queue_was_put(q, lane, msg);
+    return LV_OK;
+}
+
+enum lv_err lv_queue_publish(struct lv_queue *q, struct lv_msg *msg, lv_time_ms now)
+{
+    if (LV_UNLIKELY(q->rules != NULL) && lv_queue_refuses(q, msg))
+        return LV_EFULL;
+    if (q->round.top != NULL && !lv_queue_has_ready(q) &&
+        (!q->is_durable || lv_round_next(&q->round)->no_ack || lv_queue_may_hand(q, q->seq_next)))
+        return publish_through(q, msg);
+    enum lv_err err = q->journal != NULL ? lv_queue_put(q, msg) : put(q, msg);
+    if (err != LV_OK)
+        return err;
     lv_queue_note(q);
-    /* Only after a dispatch that memory cut short, or before the first one of a new consumer. */
+    /* It is handed out at once only after a dispatch that memory cut short, or before the first one of a new consumer. */
     lv_queue_dispatch(q, now);
     return LV_OK;
 }
@@ -227,23 +311,38 @@ static inline void put_back(struct lv_queue *q, uint32_t number, struct lv_slot 
     slot->entry.order |= seen ? LV_ORDER_REDELIVERED : 0;
     q->ready_bytes += slot->child;
     lv_returned_push(&q->returned, &q->slots, number);
+    if (LV_UNLIKELY(lv_entry_expires(&slot->entry)))
+        q->may_expire = q->is_swept = true;
 }
 
 static inline void forget(struct lv_queue *q, uint32_t number, struct lv_slot *slot)
 {
     struct lv_entry e = slot->entry;
 
+    lv_queue_unmark(q, &e);
     lv_slots_drop(&q->slots, number);
     if (LV_LIKELY(lv_entry_is_here(&e)))
         lv_msg_unref(e.msg);
 }
 
+void lv_queue_forget(struct lv_queue *q, uint32_t slot)
+{
+    forget(q, slot, lv_slot_at(&q->slots, slot));
+}
+
+void lv_queue_put_back(struct lv_queue *q, uint32_t slot, bool seen)
+{
+    put_back(q, slot, lv_slot_at(&q->slots, slot), seen);
+}
+
 void lv_queue_settle(struct lv_queue *q, const uint32_t *slots, size_t n, enum lv_outcome outcome,
                      lv_time_ms now)
 {
-    bool goes_back = outcome == LV_RELEASED || outcome == LV_UNSEEN;
+    bool goes_back = outcome >= LV_RELEASED;
+    bool is_watched = q->rules != NULL && (outcome == LV_FAILED ||
+                                           (outcome == LV_REJECTED && q->rules->has_dead_letters));
 
-    if (LV_UNLIKELY(q->journal != NULL) && !goes_back)
+    if (LV_UNLIKELY(q->journal != NULL) && !goes_back && !is_watched)
         lv_queue_drop_slots(q, slots, n);
     for (size_t i = 0; i < n; i++) {
         struct lv_slot *slot = lv_slot_at(&q->slots, slots[i]);
@@ -251,10 +350,14 @@ void lv_queue_settle(struct lv_queue *q, const uint32_t *slots, size_t n, enum l
         q->unsettled_bytes -= slot->child;
         if (LV_LIKELY(lv_entry_is_here(&slot->entry)))
             q->unsettled_here_bytes -= slot->child;
-        if (goes_back)
-            put_back(q, slots[i], slot, outcome == LV_RELEASED);
+        if (LV_UNLIKELY(is_watched))
+            lv_queue_not_accepted(q, slots[i], outcome);
+        else if (goes_back)
+            put_back(q, slots[i], slot, outcome != LV_UNSEEN);
         else
             forget(q, slots[i], slot);
+        if (LV_UNLIKELY(outcome == LV_REJECTED) && !is_watched)
+            lv_queue_tell(q, &(struct lv_delivery){ .slot = LV_SLOT_NONE }, LV_DEATH_REJECTED);
     }
     if (outcome == LV_ACCEPTED)
         q->out.ack += n;
@@ -272,8 +375,9 @@ uint64_t lv_queue_purge(struct lv_queue *q)
         uint32_t slot = lv_returned_pop(&q->returned, &q->slots);
         forget(q, slot, lv_slot_at(&q->slots, slot));
     }
-    lv_ready_clear(&q->ready);
-    q->ready_bytes = q->here_bytes = 0;
+    for (struct lv_lane *lane = q->lanes; lane != NULL; lane = lane->next)
+        lv_ready_clear(&lane->ready);
+    q->ready_bytes = q->guessed_bytes = q->here_bytes = 0;
     q->generation++;
     lv_queue_note(q);
     return n;
@@ -334,19 +438,22 @@ void lv_consumer_resume(struct lv_consumer *c)
 
 void lv_queue_counts(const struct lv_queue *q, struct lv_queue_counts *out)
 {
-    uint64_t all = q->ready.count + q->slots.used;
+    uint64_t ready = lv_queue_ready_count(q);
+    uint64_t all = ready - q->returned.count + q->slots.used;
 
     *out = (struct lv_queue_counts){
-        .ready = lv_queue_ready_count(q),
-        .unsettled = q->slots.used - q->returned.count,
+        .ready = ready,
+        .unsettled = q->slots.used - q->returned.count - q->dying,
         .consumers = q->round.count,
-        .ready_here = q->ready.here + q->returned.count,
+        .ready_here = q->returned.count,
         .persistent = q->is_durable ? all - LV_MIN(all, q->passing) : 0,
         .ready_bytes = q->ready_bytes,
         .unsettled_bytes = q->unsettled_bytes,
         .published = q->seq_next - q->seq_base + q->through,
         .out = q->out,
     };
+    for (const struct lv_lane *lane = q->lanes; lane != NULL; lane = lane->next)
+        out->ready_here += lane->ready.here;
     out->out.deliver_no_ack += q->through;
 }
 
@@ -355,11 +462,10 @@ void lv_queue_counts(const struct lv_queue *q, struct lv_queue_counts *out)
 void lv_queue_note_slow(struct lv_queue *q)
 {
     q->is_noted = true;
-    q->sink->noted(q->watcher);
+    q->sink->noted(q->owner);
 }
 
-void lv_queue_watch(struct lv_queue *q, void *owner)
+void lv_queue_watch(struct lv_queue *q)
 {
-    q->watcher = owner;
     q->is_noted = false;
 }

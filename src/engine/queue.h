@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/time.h"
+#include "engine/death.h"
 #include "engine/message.h"
 
 struct lv_queue; /* opaque */
@@ -36,9 +37,13 @@ struct lv_consumer {
     bool is_waiting; /* private: credit or pause keeps it out of the round */
 };
 
+/* How a queue treats a consumer: with a single active one the others wait. */
+enum lv_activity { LV_ACTIVITY_UP, LV_ACTIVITY_SINGLE_ACTIVE, LV_ACTIVITY_WAITING };
+
 struct lv_delivery {
     struct lv_msg *msg; /* borrows: keep it to hold it longer than the call */
     uint32_t slot;      /* name for settling, or LV_SLOT_NONE */
+    uint32_t failures;  /* deliveries of it that have failed (LV_FAILED) */
     bool redelivered;
 };
 
@@ -53,8 +58,14 @@ struct lv_queue_sink {
     void (*cancelled)(struct lv_consumer *c);
     /* After lv_queue_get said LV_EAGAIN: try again. `name` is lv_queue_attach's. Queues with a journal only. */
     void (*available)(struct lv_journal *j, uint64_t name);
-    /* The counts change: only after lv_queue_watch, whose `owner` it is. */
+    /* The counts change: only after lv_queue_watch. `owner` here and below is lv_queue_own's. */
     void (*noted)(void *owner);
+    /* A message dies. With a slot (the rules want dead letters) it stays in the queue until lv_queue_bury(slot), which must
+     * not be called from here; without one it is gone (d->msg may be NULL), or was never in it, if the queue refused it for
+     * LV_OVERFLOW_REJECT_DEAD. NULL: nobody cares. */
+    void (*died)(void *owner, const struct lv_delivery *d, enum lv_death why);
+    /* lv_queue_tick is wanted at `at`, not later; one asked for earlier is not needed any more. NULL: nobody keeps time. */
+    void (*wake)(void *owner, lv_time_ms at);
 };
 
 /* What consumers got and gave back. */
@@ -94,8 +105,27 @@ enum lv_outcome {
     LV_ACCEPTED, /* done: forget it */
     LV_REJECTED, /* not wanted: dead letter or drop */
     LV_RELEASED, /* back to its original place; the next delivery is marked redelivered */
+    LV_FAILED,   /* as LV_RELEASED, and counted where the rules limit that */
     LV_UNSEEN,   /* as LV_RELEASED, but nobody saw it: marked only if it was before */
 };
+
+#define LV_QUEUE_NO_LIMIT UINT64_MAX
+
+enum lv_overflow { LV_OVERFLOW_DROP_HEAD, LV_OVERFLOW_REJECT, LV_OVERFLOW_REJECT_DEAD };
+
+/* What may not stay in a queue, and what becomes of it. They may change at any time, and hold for what is in it, too. */
+struct lv_queue_rules {
+    uint64_t ttl_ms; /* LV_QUEUE_NO_LIMIT: none; a message has the smaller of this and its own */
+    uint64_t max_length;     /* ready messages */
+    uint64_t max_bytes;      /* of their bodies */
+    uint64_t delivery_limit; /* deliveries of one message that may fail */
+    enum lv_overflow overflow;
+    bool has_dead_letters; /* who dies gets a slot */
+    bool counts_failures;  /* of LV_FAILED (quorum queues) */
+};
+#define LV_QUEUE_NO_RULES                                                              \
+    ((struct lv_queue_rules){ LV_QUEUE_NO_LIMIT, LV_QUEUE_NO_LIMIT, LV_QUEUE_NO_LIMIT, \
+                              LV_QUEUE_NO_LIMIT, LV_OVERFLOW_DROP_HEAD, false, false })
 
 /* `sink` is borrowed for the queue's life. LV_ENOMEM. */
 enum lv_err lv_queue_new(const struct lv_queue_sink *sink, struct lv_queue **out) LV_MUST_USE;
@@ -104,6 +134,25 @@ enum lv_err lv_queue_new(const struct lv_queue_sink *sink, struct lv_queue **out
  * not durable uses the log only when memory is short. */
 void lv_queue_attach(struct lv_queue *q, struct lv_journal *j, uint64_t id, bool is_durable,
                      uint64_t name);
+/* Who is told by the sink what concerns the queue as a whole. */
+void lv_queue_own(struct lv_queue *q, void *owner);
+/* Of a new queue: messages have priorities 0 to `levels` - 1 (at most LV_QUEUE_LEVELS_MAX), a greater one counts as the last; one that
+ * names none has `usual`. A higher one goes first. */
+#define LV_QUEUE_LEVELS_MAX 256u
+void lv_queue_prioritize(struct lv_queue *q, unsigned levels, uint8_t usual);
+/* Of a new queue: what comes back goes before all others, in the order of its return (quorum queues). */
+void lv_queue_serve_returned_first(struct lv_queue *q);
+/* Of a new queue: one consumer gets everything until it leaves, then the one of the highest priority that came first. */
+void lv_queue_serve_one(struct lv_queue *q);
+/* The consumer that is served then; NULL: all are, or there is none. */
+const struct lv_consumer *lv_queue_served(const struct lv_queue *q);
+/* From now on. LV_ENOMEM: as before. */
+enum lv_err lv_queue_rule(struct lv_queue *q, const struct lv_queue_rules *rules,
+                          lv_time_ms now) LV_MUST_USE;
+/* The time asked for by sink.wake has come; or what was restored has not been looked at yet. */
+void lv_queue_tick(struct lv_queue *q, lv_time_ms now);
+/* A dead message has been looked after: it is gone. Then what the queue had put off. */
+void lv_queue_bury(struct lv_queue *q, uint32_t slot, lv_time_ms now);
 /* Before lv_queue_free, when the queue is deleted and does not just end with the process: what it has in the log is
  * dead from now on. Its deletion must be known before that (whoever keeps the ids). */
 void lv_queue_discard(struct lv_queue *q);
@@ -128,7 +177,8 @@ uint64_t lv_queue_id(const struct lv_queue *q);
 void lv_queue_free(struct lv_queue *q);
 
 /* Accepts `msg`: hands it to a consumer that can take it, or keeps it as ready. The caller's
- * reference stays the caller's. LV_ENOMEM: nothing changed. */
+ * reference stays the caller's. `now` is wall clock, as in msg->published_ms. LV_ENOMEM: nothing changed; LV_EFULL: the queue
+ * is, and refuses it. */
 enum lv_err lv_queue_publish(struct lv_queue *q, struct lv_msg *msg, lv_time_ms now) LV_MUST_USE;
 
 /* Subscribes `c` (its fields credit, priority, no_ack, exclusive, owner set; the rest zero) without
@@ -164,6 +214,6 @@ uint64_t lv_queue_purge(struct lv_queue *q);
 
 void lv_queue_counts(const struct lv_queue *q, struct lv_queue_counts *out);
 /* sink.noted(owner) will be called, once, when the counts change next. */
-void lv_queue_watch(struct lv_queue *q, void *owner);
+void lv_queue_watch(struct lv_queue *q);
 
 #endif

@@ -2,31 +2,64 @@
  *
  *   queue.c     the commands                       keep.c     what is written down, what is away, what comes back
  *   state.c     a queue as a record                restore.c  from records to queues again
- *   move.c      messages carried forward
+ *   move.c      messages carried forward           sweep.c    what may not stay
+ *   lanes.c     ready lists by priority            marks.c    what is known of single messages
  */
 #ifndef LV_ENGINE_QUEUE_PRIV_H
 #define LV_ENGINE_QUEUE_PRIV_H
+#define HASH_NONFATAL_OOM 1 /* a mark that cannot be kept is one less */
+#include <uthash.h>
+
 #include "engine/load.h"
 #include "engine/queue.h"
 #include "engine/ready_priv.h"
 #include "engine/returned_priv.h"
 #include "engine/round_priv.h"
 
+/* The ready messages of one priority. */
+struct lv_lane {
+    struct lv_ready ready;
+    struct lv_lane *next; /* of a lower priority */
+    unsigned number;      /* smaller ones first: the lane in their sequence numbers */
+};
+
+/* What is known of a message beside its place; most have none. */
+struct lv_mark {
+    uint64_t seq;
+    uint32_t failures;
+    bool is_doomed; /* it dies as soon as it is here */
+    enum lv_death why;
+    UT_hash_handle hh;
+};
+
 struct lv_queue {
     const struct lv_queue_sink *sink;
-    uint64_t seq_next; /* of the next message that gets a place */
+    uint64_t seq_next; /* count of the next message that gets a place */
     uint64_t ready_bytes, unsettled_bytes;
     uint64_t passing; /* of a durable queue: ready and unsettled messages that are not persistent */
     struct lv_round round;
     struct lv_returned returned;
-    struct lv_ready ready;
-    struct lv_slots slots; /* unsettled and returned */
+    struct lv_lane *lanes; /* by number; never empty */
+    struct lv_lane *head;  /* the first one with messages in it; with none, any */
+    struct lv_lane common; /* the only one, mostly */
+    struct lv_slots slots; /* unsettled, returned and dying */
+    uint16_t levels;       /* of message priorities; 0: there are none */
+    uint8_t usual;
+
+    /* what may not stay */
+    bool may_expire; /* a message with a time to live of its own may be in it */
+    bool is_swept;   /* there may be something for lv_queue_sweep */
+    uint32_t dying;
+    uint64_t guessed_bytes; /* of ready_bytes: messages from before the restart that were not read yet, by their records */
+    lv_time_ms wake_at;           /* asked for; LV_QUEUE_NO_LIMIT: nothing is */
+    struct lv_queue_rules *rules; /* NULL: none */
+    struct lv_mark *marks;        /* by sequence number */
 
     /* for whoever shows it */
     uint64_t seq_base; /* of the first message since lv_queue_new or the restart */
     uint64_t through;  /* messages that went to a no_ack consumer at once, without a place */
     struct lv_queue_totals out; /* without these */
-    void *watcher;
+    void *owner;
 
     /* the log */
     struct lv_journal *journal; /* NULL: none, and all below is unused */
@@ -55,8 +88,102 @@ struct lv_queue {
 
 static inline uint64_t lv_queue_ready_count(const struct lv_queue *q)
 {
-    return q->ready.count + q->returned.count;
+    uint64_t n = q->returned.count;
+
+    for (const struct lv_lane *lane = q->lanes; lane != NULL; lane = lane->next)
+        n += lane->ready.count;
+    return n;
 }
+static inline bool lv_queue_has_ready(const struct lv_queue *q)
+{
+    return q->returned.count != 0 || q->head->ready.count != 0;
+}
+/* The lane of a message that gets a place now. */
+static inline unsigned lv_queue_lane_of(const struct lv_queue *q, const struct lv_msg *msg)
+{
+    if (LV_LIKELY(q->levels == 0))
+        return 0;
+    unsigned priority = msg->has_priority ? msg->priority : q->usual;
+    return priority < q->levels ? q->levels - 1u - priority : 0;
+}
+static inline uint64_t lv_queue_next_seq(const struct lv_queue *q, const struct lv_msg *msg)
+{
+    return (uint64_t)lv_queue_lane_of(q, msg) << LV_SEQ_LANE_SHIFT | q->seq_next;
+}
+/* Is the next message one that came back? There is one, or a ready one. */
+static inline bool lv_queue_is_returned_next(const struct lv_queue *q)
+{
+    if (LV_LIKELY(q->returned.count == 0))
+        return false;
+    return q->head->ready.count == 0 || q->returned.is_list ||
+           lv_entry_lane(&lv_slot_at(&q->slots, q->returned.oldest)->entry) <= q->head->number;
+}
+static inline bool lv_queue_was_handed(const struct lv_queue *q, const struct lv_entry *e)
+{
+    return lv_entry_is_redelivered(e) || lv_entry_count(e) < q->redelivered_below;
+}
+
+/* lanes.c */
+/* NULL: there is none of that number. */
+struct lv_lane *lv_queue_lane(struct lv_queue *q, unsigned number);
+/* Makes it, if need be. NULL: no memory. */
+struct lv_lane *lv_queue_lane_make(struct lv_queue *q, unsigned number) LV_MUST_USE;
+void lv_queue_lanes_free(struct lv_queue *q);
+/* After a lane got its first message, or lost its last. */
+void lv_queue_find_head(struct lv_queue *q);
+
+/* The lane, which is in the queue, got a message. */
+static inline void lv_queue_was_put(struct lv_queue *q, struct lv_lane *lane,
+                                    const struct lv_msg *msg)
+{
+    if (LV_UNLIKELY(lane != q->head))
+        lv_queue_find_head(q);
+    if (LV_UNLIKELY(msg->has_expiration))
+        q->may_expire = q->is_swept = true;
+}
+
+/* marks.c */
+struct lv_mark *lv_queue_mark_slow(const struct lv_queue *q, uint64_t seq);
+/* NULL: there is none. */
+static inline struct lv_mark *lv_queue_mark(const struct lv_queue *q, const struct lv_entry *e)
+{
+    return LV_LIKELY(q->marks == NULL) ? NULL : lv_queue_mark_slow(q, lv_entry_seq(e));
+}
+/* Makes it, if need be. NULL: no memory. */
+struct lv_mark *lv_queue_mark_make(struct lv_queue *q, uint64_t seq) LV_MUST_USE;
+/* The message is gone. */
+void lv_queue_unmark_slow(struct lv_queue *q, uint64_t seq);
+static inline void lv_queue_unmark(struct lv_queue *q, const struct lv_entry *e)
+{
+    if (LV_UNLIKELY(q->marks != NULL))
+        lv_queue_unmark_slow(q, lv_entry_seq(e));
+}
+void lv_queue_marks_free(struct lv_queue *q);
+
+/* queue.c */
+/* Takes the first message of a lane, or the oldest that came back; it must be here. With `wants_slot` it stays in the queue under
+ * d->slot, counted nowhere yet; otherwise it is gone and d->msg is the caller's reference. LV_ENOMEM: nothing changed. */
+enum lv_err lv_queue_take_ready(struct lv_queue *q, struct lv_lane *lane, bool wants_slot,
+                                struct lv_delivery *d) LV_MUST_USE;
+void lv_queue_take_returned(struct lv_queue *q, bool wants_slot, struct lv_delivery *d);
+/* A message that is only in its slot is gone, without a word in the log; or it is ready again. */
+void lv_queue_forget(struct lv_queue *q, uint32_t slot);
+void lv_queue_put_back(struct lv_queue *q, uint32_t slot, bool seen);
+
+/* sweep.c */
+static inline void lv_queue_tell(struct lv_queue *q, const struct lv_delivery *d, enum lv_death why)
+{
+    if (q->sink->died != NULL)
+        q->sink->died(q->owner, d, why);
+}
+/* Does what is next, and here, die instead of being handed out? Then it has. */
+bool lv_queue_next_dies(struct lv_queue *q, lv_time_ms now);
+/* Ends what may not stay. */
+void lv_queue_sweep(struct lv_queue *q, lv_time_ms now);
+/* Must it be refused? Then it was told. */
+bool lv_queue_refuses(struct lv_queue *q, struct lv_msg *msg);
+/* What becomes of a message that was rejected, or whose delivery has failed; it is in its slot and counts nowhere. */
+void lv_queue_not_accepted(struct lv_queue *q, uint32_t slot, enum lv_outcome outcome);
 
 /* queue.c: the counts have changed. */
 void lv_queue_note_slow(struct lv_queue *q);
@@ -67,6 +194,7 @@ static inline void lv_queue_note(struct lv_queue *q)
 }
 
 /* keep.c */
+#define LV_QUEUE_AHEAD_BYTES (UINT64_C(512) << 10) /* fetched before they are needed */
 /* The place of a logged entry, as this queue counts it. */
 uint64_t lv_queue_place(const struct lv_queue *q, const struct lv_entry *e);
 /* Must it be there after a restart? */
@@ -86,8 +214,10 @@ enum lv_err lv_queue_put(struct lv_queue *q, struct lv_msg *msg) LV_MUST_USE;
 bool lv_queue_head_can_go(struct lv_queue *q);
 /* May a message that is published now go out at once? */
 bool lv_queue_may_hand(struct lv_queue *q, uint64_t seq);
-/* Fetches what is next, if little is here. */
-void lv_queue_fetch_ahead(struct lv_queue *q);
+/* Fetches what is first away in a lane, or the oldest that came back. true: there is something new already; false: it is on its
+ * way, or will be. */
+bool lv_queue_fetch(struct lv_queue *q, struct lv_lane *lane);
+bool lv_queue_fetch_returned(struct lv_queue *q);
 /* The ready list lost `e`, which was here; for good unless it is `unsettled` now. */
 void lv_queue_left_ready(struct lv_queue *q, const struct lv_entry *e, bool unsettled);
 /* Logs a message that goes straight to the consumer and is in `slot` already. LV_ENOMEM: nothing happened. */

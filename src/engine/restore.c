@@ -1,7 +1,5 @@
 #include "engine/restore.h"
 
-#include <uthash.h>
-
 #include "base/mem.h"
 #include "engine/queue_priv.h"
 #include "engine/rescue_priv.h"
@@ -12,8 +10,26 @@
 #define RESCUES_MAX \
     64u /* pages put together again while a broker starts: each reads the whole log */
 #define SEQ_MAX (UINT64_MAX >> (LV_ORDER_SHIFT + 1))
+#define COUNT_MAX ((UINT64_C(1) << LV_SEQ_LANE_SHIFT) - 1)
 
-/* A queue while its records are read. Entries and pages each in the order of their places; no two overlap. */
+/* A lane of a queue while its records are read. Entries and pages each in the order of their places; no two overlap. */
+struct lane {
+    struct lane *next;
+    uint64_t id; /* the queue's */
+    unsigned number;
+    struct lv_entry *entries; /* place 0: gone */
+    size_t count, cap, dead;
+    bool has_gone; /* entries that are gone, and may be entered by a commit that is still to come */
+    struct lv_state_page *pages;
+    size_t page_count, page_cap;
+    uint64_t last; /* while a state is read: a sequence number and one */
+};
+
+struct failures {
+    uint64_t seq;
+    uint32_t count;
+};
+
 struct lv_restore {
     uint64_t id;
     UT_hash_handle hh;
@@ -21,11 +37,9 @@ struct lv_restore {
     lv_lsn state_lsn; /* records up to here are in it already */
     uint64_t state_place;
     uint64_t seq_next, handed;
-    struct lv_entry *entries; /* place 0: gone */
-    size_t count, cap, dead;
-    bool has_gone; /* entries that are gone, and may be entered by a commit that is still to come */
-    struct lv_state_page *pages;
-    size_t page_count, page_cap;
+    struct lane *lanes;        /* by number */
+    struct failures *failures; /* the last one of a message counts */
+    size_t failure_count, failure_cap;
 };
 
 /* The parts of a transaction whose commit was not seen yet. */
@@ -78,14 +92,54 @@ enum lv_err lv_recovery_new(struct lv_journal *j, struct lv_wal_reader *reader, 
     return LV_OK;
 }
 
+static void lanes_free(struct lane *lane)
+{
+    struct lane *next;
+
+    for (; lane != NULL; lane = next) {
+        next = lane->next;
+        lv_mem_free(lane->entries, LV_TAG_STORE);
+        lv_mem_free(lane->pages, LV_TAG_STORE);
+        lv_mem_free(lane, LV_TAG_STORE);
+    }
+}
+
 static void queue_free(struct lv_recovery *r, struct lv_restore *q)
 {
     if (r->last == q)
         r->last = NULL;
     HASH_DEL(r->queues, q);
-    lv_mem_free(q->entries, LV_TAG_STORE);
-    lv_mem_free(q->pages, LV_TAG_STORE);
+    lanes_free(q->lanes);
+    lv_mem_free(q->failures, LV_TAG_STORE);
     lv_mem_free(q, LV_TAG_STORE);
+}
+
+/* Where a message of that sequence number is; NULL: nowhere. */
+static struct lane *lane_of(const struct lv_restore *q, uint64_t seq)
+{
+    struct lane *lane = q->lanes;
+
+    while (lane != NULL && lane->number < lv_seq_lane(seq))
+        lane = lane->next;
+    return lane != NULL && lane->number == lv_seq_lane(seq) ? lane : NULL;
+}
+
+static struct lane *lane_make(struct lv_restore *q, uint64_t seq)
+{
+    struct lane **at = &q->lanes;
+
+    while (*at != NULL && (*at)->number < lv_seq_lane(seq))
+        at = &(*at)->next;
+    if (*at != NULL && (*at)->number == lv_seq_lane(seq))
+        return *at;
+    struct lane *lane = lv_mem_zalloc(sizeof(*lane), LV_TAG_STORE);
+    if (lane == NULL)
+        return NULL;
+    lane->id = q->id;
+    lane->number = lv_seq_lane(seq);
+    lane->next = *at;
+    *at = lane;
+    return lane;
 }
 
 static void tx_free(struct lv_recovery *r, struct tx *tx)
@@ -135,6 +189,10 @@ static struct lv_restore *find_or_add(struct lv_recovery *r, uint64_t id)
         return NULL;
     q->id = id;
     HASH_ADD(hh, r->queues, id, sizeof(q->id), q);
+    if (q->hh.tbl == NULL) {
+        lv_mem_free(q, LV_TAG_STORE);
+        return NULL;
+    }
     return q;
 }
 
@@ -181,7 +239,7 @@ static void live(struct lv_recovery *r, uint64_t place, int n)
 }
 
 /* Index of the first entry whose order is not smaller. */
-static size_t lower(const struct lv_restore *q, uint64_t order)
+static size_t lower(const struct lane *q, uint64_t order)
 {
     size_t lo = 0, hi = q->count;
 
@@ -197,7 +255,7 @@ static size_t lower(const struct lv_restore *q, uint64_t order)
     return lo;
 }
 
-static void squeeze(struct lv_restore *q)
+static void squeeze(struct lane *q)
 {
     size_t n = 0;
 
@@ -208,7 +266,7 @@ static void squeeze(struct lv_restore *q)
     q->dead = 0;
 }
 
-static enum lv_err want_entries(struct lv_restore *q, size_t more)
+static enum lv_err want_entries(struct lane *q, size_t more)
 {
     if (q->dead > q->count / 2 && !q->has_gone)
         squeeze(q);
@@ -245,7 +303,7 @@ static enum lv_err read_record(struct lv_recovery *r, lv_lsn lsn, uint8_t want,
 }
 
 /* Entries of a page; the caller frees them. *count is less than the page's when some of a damaged one are lost. */
-static enum lv_err read_page(struct lv_recovery *r, const struct lv_restore *q,
+static enum lv_err read_page(struct lv_recovery *r, const struct lane *q,
                              const struct lv_state_page *page, struct lv_entry **entries,
                              uint32_t *count)
 {
@@ -273,7 +331,7 @@ static enum lv_err read_page(struct lv_recovery *r, const struct lv_restore *q,
 }
 
 /* Something in a page changes: its entries stand for it from now on. */
-static enum lv_err open_page(struct lv_recovery *r, struct lv_restore *q, size_t i)
+static enum lv_err open_page(struct lv_recovery *r, struct lane *q, size_t i)
 {
     struct lv_state_page page = q->pages[i];
     struct lv_entry *list;
@@ -300,7 +358,7 @@ static enum lv_err open_page(struct lv_recovery *r, struct lv_restore *q, size_t
 }
 
 /* The first page that ends at `seq` or behind it, or page_count. */
-static size_t page_from(const struct lv_restore *q, uint64_t seq)
+static size_t page_from(const struct lane *q, uint64_t seq)
 {
     size_t lo = 0, hi = q->page_count;
 
@@ -315,7 +373,7 @@ static size_t page_from(const struct lv_restore *q, uint64_t seq)
 }
 
 /* The page that holds `seq`, or page_count. */
-static size_t page_of(const struct lv_restore *q, uint64_t seq)
+static size_t page_of(const struct lane *q, uint64_t seq)
 {
     size_t at = page_from(q, seq);
 
@@ -328,13 +386,17 @@ static bool is_place(uint64_t place)
     return (place & LV_PLACE_IN_LOG) != 0 && lv_place_lsn(place) != 0 && !lv_place_is_passing(place);
 }
 
-static enum lv_err enter(struct lv_recovery *r, struct lv_restore *q, uint64_t seq, uint64_t place)
+static enum lv_err enter(struct lv_recovery *r, struct lv_restore *queue, uint64_t seq,
+                         uint64_t place)
 {
     if (seq > SEQ_MAX ||
         !is_place(place)) { /* valid bytes, and no sense in them: nothing to be trusted */
         r->damaged++;
         return LV_OK;
     }
+    struct lane *q = lane_make(queue, seq);
+    if (q == NULL)
+        return LV_ENOMEM;
     size_t page = page_of(q, seq);
     enum lv_err err = page < q->page_count ? open_page(r, q, page) : LV_OK;
 
@@ -355,11 +417,11 @@ static enum lv_err enter(struct lv_recovery *r, struct lv_restore *q, uint64_t s
         q->count++;
     }
     live(r, place, 1);
-    q->seq_next = LV_MAX(q->seq_next, seq + 1);
+    queue->seq_next = LV_MAX(queue->seq_next, lv_seq_count(seq) + 1);
     return LV_OK;
 }
 
-static enum lv_err remember_gone(struct lv_restore *q, uint64_t seq)
+static enum lv_err remember_gone(struct lane *q, uint64_t seq)
 {
     enum lv_err err = want_entries(q, 1);
 
@@ -381,7 +443,8 @@ static enum lv_err remember_gone(struct lv_restore *q, uint64_t seq)
 static enum lv_err drop_uncommitted(struct lv_recovery *r, struct lv_restore *q, uint64_t seq,
                                     uint64_t end)
 {
-    enum lv_err err = LV_OK;
+    struct lane *lane = lane_make(q, seq);
+    enum lv_err err = lane != NULL ? LV_OK : LV_ENOMEM;
 
     for (const struct tx *tx = r->txs; tx != NULL; tx = tx->hh.next) {
         for (const struct part *p = tx->first; p != NULL && err == LV_OK; p = p->next) {
@@ -393,23 +456,27 @@ static enum lv_err drop_uncommitted(struct lv_recovery *r, struct lv_restore *q,
                 uint64_t id = lv_rd_u64(&rd), entered = lv_rd_u64(&rd);
                 (void)lv_rd_u64(&rd);
                 if (id == q->id && entered >= seq && entered < end)
-                    err = remember_gone(q, entered);
+                    err = remember_gone(lane, entered);
             }
         }
     }
     return err;
 }
 
-static enum lv_err drop(struct lv_recovery *r, struct lv_restore *q, uint64_t seq, uint64_t count)
+/* Of one lane: whoever drops more says so once more. */
+static enum lv_err drop(struct lv_recovery *r, struct lv_restore *queue, uint64_t seq,
+                        uint64_t count)
 {
     uint64_t end = seq + count < seq ? UINT64_MAX : seq + count;
 
     if (LV_UNLIKELY(r->txs != NULL)) {
-        enum lv_err err = drop_uncommitted(r, q, seq, end);
+        enum lv_err err = drop_uncommitted(r, queue, seq, end);
         if (err != LV_OK)
             return err;
     }
-
+    struct lane *q = lane_of(queue, seq);
+    if (q == NULL)
+        return LV_OK;
     for (size_t i = page_from(q, seq);
          i < q->page_count && q->pages[i].first >> LV_ORDER_SHIFT < end;) {
         size_t before = q->page_count;
@@ -441,10 +508,10 @@ static bool parse_state_head(struct lv_rd *rd, struct lv_state_head *h)
     h->before = lv_rd_u64(rd);
     h->seq_next = lv_rd_u64(rd);
     h->handed = lv_rd_u64(rd);
-    return !rd->bad && h->seq_next <= SEQ_MAX && h->handed <= SEQ_MAX;
+    return !rd->bad && h->seq_next <= COUNT_MAX && h->handed <= COUNT_MAX;
 }
 
-static enum lv_err add_page(struct lv_restore *q, const struct lv_state_page *page)
+static enum lv_err add_page(struct lane *q, const struct lv_state_page *page)
 {
     if (q->page_count == q->page_cap) {
         size_t cap = q->page_cap != 0 ? q->page_cap * 2 : 16;
@@ -458,18 +525,23 @@ static enum lv_err add_page(struct lv_restore *q, const struct lv_state_page *pa
     return LV_OK;
 }
 
-/* One entry, which comes behind `*last` (a sequence number and one). */
-static bool parse_entry(struct lv_rd *rd, struct lv_restore *q, uint64_t *last)
+/* LV_ECORRUPT: it does not come behind the one before it in its lane. */
+static enum lv_err parse_entry(struct lv_rd *rd, struct lv_restore *q)
 {
     struct lv_entry e = { .place = lv_rd_u64(rd) };
+    struct lane *lane;
 
     e.order = lv_rd_u64(rd);
-    if (!is_place(e.place) || !lv_entry_is_logged(&e) || lv_entry_seq(&e) < *last ||
-        lv_entry_seq(&e) > SEQ_MAX)
-        return false;
-    *last = lv_entry_seq(&e) + 1;
-    q->entries[q->count++] = e;
-    return true;
+    if (!is_place(e.place) || !lv_entry_is_logged(&e) || lv_entry_seq(&e) > SEQ_MAX)
+        return LV_ECORRUPT;
+    lane = lane_make(q, lv_entry_seq(&e));
+    if (lane == NULL || want_entries(lane, 1) != LV_OK)
+        return LV_ENOMEM;
+    if (lv_entry_seq(&e) < lane->last)
+        return LV_ECORRUPT;
+    lane->last = lv_entry_seq(&e) + 1;
+    lane->entries[lane->count++] = e;
+    return LV_OK;
 }
 
 static bool is_page(const struct lv_state_page *page, uint64_t last)
@@ -477,29 +549,64 @@ static bool is_page(const struct lv_state_page *page, uint64_t last)
     uint64_t from = page->first >> LV_ORDER_SHIFT, to = page->last >> LV_ORDER_SHIFT;
 
     return page->count != 0 && page->count <= LV_PAGE_ENTRIES_MAX && is_place(page->place) &&
-           from >= last && to >= from && to - from >= page->count - 1 && to <= SEQ_MAX;
+           from >= last && to >= from && to - from >= page->count - 1 && to <= SEQ_MAX &&
+           lv_seq_lane(from) == lv_seq_lane(to);
 }
 
-/* `last`: as for parse_entry, over all parts of a state. */
-static enum lv_err parse_runs(struct lv_rd *rd, struct lv_restore *q, uint64_t *last)
+static enum lv_err parse_page(struct lv_rd *rd, struct lv_restore *q, uint32_t count)
+{
+    struct lv_state_page page = { .count = count };
+    struct lane *lane;
+
+    page.place = lv_rd_u64(rd);
+    page.first = lv_rd_u64(rd);
+    page.last = lv_rd_u64(rd);
+    page.bytes = lv_rd_u64(rd);
+    if (rd->bad)
+        return LV_ECORRUPT;
+    lane = lane_make(q, LV_MIN(page.first >> LV_ORDER_SHIFT, SEQ_MAX));
+    if (lane == NULL)
+        return LV_ENOMEM;
+    if (!is_page(&page, lane->last))
+        return LV_ECORRUPT;
+    lane->last = (page.last >> LV_ORDER_SHIFT) + 1;
+    return add_page(lane, &page);
+}
+
+static enum lv_err add_failures(struct lv_restore *q, uint64_t seq, uint64_t count)
+{
+    if (seq > SEQ_MAX || count > UINT32_MAX)
+        return LV_ECORRUPT;
+    if (q->failure_count == q->failure_cap) {
+        size_t cap = LV_MAX(q->failure_cap * 2, (size_t)16);
+        struct failures *list = lv_mem_realloc(q->failures, cap * sizeof(*list), LV_TAG_STORE);
+        if (list == NULL)
+            return LV_ENOMEM;
+        q->failures = list;
+        q->failure_cap = cap;
+    }
+    q->failures[q->failure_count++] = (struct failures){ seq, (uint32_t)count };
+    return LV_OK;
+}
+
+static enum lv_err parse_failures(struct lv_rd *rd, struct lv_restore *q)
+{
+    uint64_t seq = lv_rd_u64(rd), count = lv_rd_u64(rd);
+
+    return add_failures(q, seq, count);
+}
+
+static enum lv_err parse_runs(struct lv_rd *rd, struct lv_restore *q)
 {
     while (!rd->bad && lv_rd_left(rd) != 0) {
         uint32_t kind = lv_rd_u32(rd), n = lv_rd_u32(rd);
         enum lv_err err = LV_OK;
         if (kind == LV_STATE_PAGE) {
-            struct lv_state_page page = { .count = n };
-            page.place = lv_rd_u64(rd);
-            page.first = lv_rd_u64(rd);
-            page.last = lv_rd_u64(rd);
-            page.bytes = lv_rd_u64(rd);
-            if (rd->bad || !is_page(&page, *last))
-                return LV_ECORRUPT;
-            *last = (page.last >> LV_ORDER_SHIFT) + 1;
-            err = add_page(q, &page);
-        } else if (kind == LV_STATE_ENTRIES && lv_rd_left(rd) / 16 >= n) {
-            err = want_entries(q, n);
+            err = parse_page(rd, q, n);
+        } else if ((kind == LV_STATE_ENTRIES || kind == LV_STATE_COUNTS) &&
+                   lv_rd_left(rd) / 16 >= n) {
             for (uint32_t i = 0; i < n && err == LV_OK; i++)
-                err = parse_entry(rd, q, last) ? LV_OK : LV_ECORRUPT;
+                err = kind == LV_STATE_ENTRIES ? parse_entry(rd, q) : parse_failures(rd, q);
         } else {
             return LV_ECORRUPT;
         }
@@ -507,6 +614,15 @@ static enum lv_err parse_runs(struct lv_rd *rd, struct lv_restore *q, uint64_t *
             return err;
     }
     return rd->bad ? LV_ECORRUPT : LV_OK;
+}
+
+/* Numbers that were never given? */
+static bool is_ahead(const struct lv_restore *q, uint64_t seq_next)
+{
+    for (const struct lane *lane = q->lanes; lane != NULL; lane = lane->next)
+        if (lane->last != 0 && lv_seq_count(lane->last - 1) >= seq_next)
+            return true;
+    return false;
 }
 
 static enum lv_err read_state_record(struct lv_recovery *r, lv_lsn lsn, struct lv_bytes *payload)
@@ -523,7 +639,7 @@ static enum lv_err read_state(struct lv_recovery *r, struct lv_restore *q, lv_ls
     lv_lsn parts[64], *list = parts;
     struct lv_state_head h = { .part = 0 };
     struct lv_bytes payload;
-    uint64_t bytes = 0, last = 0;
+    uint64_t bytes = 0;
     uint32_t count = 0;
     enum lv_err err = LV_OK;
 
@@ -556,11 +672,11 @@ static enum lv_err read_state(struct lv_recovery *r, struct lv_restore *q, lv_ls
         if (err == LV_OK && !parse_state_head(&rd, &h))
             err = LV_ECORRUPT;
         if (err == LV_OK)
-            err = parse_runs(&rd, q, &last);
+            err = parse_runs(&rd, q);
         if (h.is_last)
             break;
     }
-    if (err == LV_OK && last > h.seq_next) /* numbers that were never given */
+    if (err == LV_OK && is_ahead(q, h.seq_next))
         err = LV_ECORRUPT;
     if (err == LV_OK && list[0] != lsn)
         lv_journal_note_back(r->j, list[0], lsn);
@@ -583,13 +699,32 @@ enum lv_err lv_recovery_state(struct lv_recovery *r, uint64_t id, lv_lsn state)
     return q == NULL ? LV_ENOMEM : read_state(r, q, state, &q->state_place);
 }
 
-static uint64_t page_places(const struct lv_restore *q)
+static uint64_t messages_of(const struct lv_restore *q)
 {
     uint64_t n = 0;
 
-    for (size_t i = 0; i < q->page_count; i++)
-        n += q->pages[i].count;
+    for (const struct lane *lane = q->lanes; lane != NULL; lane = lane->next) {
+        n += lane->count - lane->dead;
+        for (size_t i = 0; i < lane->page_count; i++)
+            n += lane->pages[i].count;
+    }
     return n;
+}
+
+static uint64_t pages_of(const struct lv_restore *q)
+{
+    uint64_t n = 0;
+
+    for (const struct lane *lane = q->lanes; lane != NULL; lane = lane->next)
+        n += lane->page_count;
+    return n;
+}
+
+static void live_pages(struct lv_recovery *r, const struct lane *lane, int n)
+{
+    for (; lane != NULL; lane = lane->next)
+        for (size_t i = 0; i < lane->page_count; i++)
+            live(r, lane->pages[i].place, n);
 }
 
 /* A state among the records says anew what is known already; only its pages and itself are records of their own. */
@@ -605,36 +740,31 @@ static enum lv_err visit_state(struct lv_recovery *r, lv_lsn lsn, struct lv_byte
     if (err != LV_OK || q == NULL || lsn <= q->state_lsn || !h.is_last)
         return err;
     struct lv_restore was = *q;
-    q->entries = NULL;
-    q->pages = NULL;
-    q->count = q->cap = q->dead = q->page_count = q->page_cap = 0;
+    q->lanes = NULL;
+    q->failures = NULL;
+    q->failure_count = q->failure_cap = 0;
     uint64_t place;
     err = read_state(r, q, lsn, &place);
     if (err != LV_OK) { /* what was known stays known */
-        lv_mem_free(q->entries, LV_TAG_STORE);
-        lv_mem_free(q->pages, LV_TAG_STORE);
-        q->entries = was.entries;
-        q->pages = was.pages;
-        q->count = was.count;
-        q->cap = was.cap;
-        q->dead = was.dead;
-        q->page_count = was.page_count;
-        q->page_cap = was.page_cap;
+        lanes_free(q->lanes);
+        lv_mem_free(q->failures, LV_TAG_STORE);
+        q->lanes = was.lanes;
+        q->failures = was.failures;
+        q->failure_count = was.failure_count;
+        q->failure_cap = was.failure_cap;
         if (err != LV_ECORRUPT)
             return err;
         r->damaged++;
         return LV_OK;
     }
-    for (size_t i = 0; i < was.page_count; i++)
-        live(r, was.pages[i].place, -1);
-    for (size_t i = 0; i < q->page_count; i++)
-        live(r, q->pages[i].place, 1);
+    live_pages(r, was.lanes, -1);
+    live_pages(r, q->lanes, 1);
     if (q->state_place != 0)
         live(r, q->state_place, -1);
     q->state_place = place;
     live(r, place, 1);
-    lv_mem_free(was.entries, LV_TAG_STORE);
-    lv_mem_free(was.pages, LV_TAG_STORE);
+    lanes_free(was.lanes);
+    lv_mem_free(was.failures, LV_TAG_STORE);
     return LV_OK;
 }
 
@@ -732,10 +862,13 @@ static enum lv_err visit_commit(struct lv_recovery *r, struct lv_bytes payload)
     return err;
 }
 
-static bool has_seq(const struct lv_restore *q, uint64_t seq)
+static bool has_seq(const struct lv_restore *queue, uint64_t seq)
 {
-    size_t at = lower(q, lv_order_make(seq));
+    const struct lane *q = lane_of(queue, seq);
+    size_t at = q != NULL ? lower(q, lv_order_make(seq)) : 0;
 
+    if (q == NULL)
+        return false;
     return page_of(q, seq) < q->page_count ||
            (at < q->count && lv_entry_seq(&q->entries[at]) == seq);
 }
@@ -800,7 +933,7 @@ enum lv_err lv_recovery_visit(void *recovery, uint8_t type, lv_lsn lsn, struct l
     case LV_REC_HANDED: {
         err = news(r, lv_rd_u64(&rd), lsn, &q);
         uint64_t handed = lv_rd_u64(&rd);
-        if (q != NULL && !rd.bad && handed <= SEQ_MAX)
+        if (q != NULL && !rd.bad && handed <= COUNT_MAX)
             q->handed = LV_MAX(q->handed, handed);
         return err;
     }
@@ -810,6 +943,13 @@ enum lv_err lv_recovery_visit(void *recovery, uint8_t type, lv_lsn lsn, struct l
     }
     case LV_REC_COMMIT:
         return visit_commit(r, payload);
+    case LV_REC_COUNT: {
+        err = news(r, lv_rd_u64(&rd), lsn, &q);
+        uint64_t seq = lv_rd_u64(&rd), count = lv_rd_u32(&rd);
+        if (err == LV_OK && q != NULL && !rd.bad)
+            err = add_failures(q, seq, count);
+        return err == LV_ECORRUPT ? LV_OK : err;
+    }
     default: /* parts and pages speak when they are asked */
         return LV_OK;
     }
@@ -817,8 +957,7 @@ enum lv_err lv_recovery_visit(void *recovery, uint8_t type, lv_lsn lsn, struct l
 
 /* ---- the end ---- */
 
-/* All of it counts as alive (n 1), or not any more (n -1). */
-static enum lv_err count_all(struct lv_recovery *r, struct lv_restore *q, int n)
+static enum lv_err count_lane(struct lv_recovery *r, struct lane *q, int n)
 {
     for (size_t i = 0; i < q->count; i++)
         if (q->entries[i].place != 0)
@@ -836,9 +975,19 @@ static enum lv_err count_all(struct lv_recovery *r, struct lv_restore *q, int n)
             lv_journal_live(r->j, list[k].place, n);
         lv_mem_free(list, LV_TAG_STORE);
     }
-    if (q->state_place != 0)
-        lv_journal_live(r->j, q->state_place, n);
     return LV_OK;
+}
+
+/* All of it counts as alive (n 1), or not any more (n -1). */
+static enum lv_err count_all(struct lv_recovery *r, struct lv_restore *q, int n)
+{
+    enum lv_err err = LV_OK;
+
+    for (struct lane *lane = q->lanes; lane != NULL && err == LV_OK; lane = lane->next)
+        err = count_lane(r, lane, n);
+    if (err == LV_OK && q->state_place != 0)
+        lv_journal_live(r->j, q->state_place, n);
+    return err;
 }
 
 enum lv_err lv_recovery_end(struct lv_recovery *r)
@@ -851,7 +1000,8 @@ enum lv_err lv_recovery_end(struct lv_recovery *r)
     }
     HASH_ITER (hh, r->queues, q, next) {
         enum lv_err err = LV_OK;
-        squeeze(q);
+        for (struct lane *lane = q->lanes; lane != NULL; lane = lane->next)
+            squeeze(lane);
         if (may_exist(r, q) && !r->counts)
             err = count_all(r, q, 1);
         else if (!may_exist(r, q) && r->counts)
@@ -860,9 +1010,9 @@ enum lv_err lv_recovery_end(struct lv_recovery *r)
             return err;
         if (q->exists)
             continue;
-        if (may_exist(r, q) && q->count + q->page_count != 0) {
+        if (may_exist(r, q) && messages_of(q) != 0) {
             r->unknown_queues++;
-            r->unknown_messages += q->count + page_places(q);
+            r->unknown_messages += messages_of(q);
         }
         queue_free(r, q);
     }
@@ -874,8 +1024,8 @@ bool lv_recovery_has(const struct lv_recovery *r, uint64_t id)
     const struct lv_restore *q;
 
     HASH_FIND(hh, r->queues, &id, sizeof(id), q);
-    return q != NULL && (q->count != 0 || q->page_count != 0 || q->state_place != 0 ||
-                         q->seq_next != 0 || q->handed != 0);
+    return q != NULL &&
+           (messages_of(q) != 0 || q->state_place != 0 || q->seq_next != 0 || q->handed != 0);
 }
 
 void lv_recovery_facts(const struct lv_recovery *r, struct lv_recovery_facts *out)
@@ -888,8 +1038,8 @@ void lv_recovery_facts(const struct lv_recovery *r, struct lv_recovery_facts *ou
                                        .next_id = LV_MAX(r->id_max + 1, 1u) };
     for (const struct lv_restore *q = r->queues; q != NULL; q = q->hh.next) {
         out->queues++;
-        out->messages += q->count - q->dead + page_places(q);
-        out->pages += q->page_count;
+        out->messages += messages_of(q);
+        out->pages += pages_of(q);
     }
 }
 
@@ -904,14 +1054,21 @@ void lv_recovery_queue_facts(const struct lv_recovery *r, uint64_t id,
         return;
     out->seq_next = q->seq_next;
     out->handed = q->handed;
-    out->messages = q->count - q->dead + page_places(q);
-    out->pages = q->page_count;
+    out->messages = messages_of(q);
+    out->pages = pages_of(q);
     out->state = lv_place_lsn(q->state_place);
 }
 
-/* Entries [from, to) of `q` as chunks of the ready list. */
-static enum lv_err fill_entries(struct lv_restore *from, size_t begin, size_t end,
-                                struct lv_queue *q)
+/* What is away is known by its records only. */
+static void guess(struct lv_queue *q, uint64_t bytes)
+{
+    q->ready_bytes += bytes;
+    q->guessed_bytes += bytes;
+}
+
+/* Entries [begin, end) as chunks of the ready list. */
+static enum lv_err fill_entries(const struct lane *from, size_t begin, size_t end,
+                                struct lv_queue *q, struct lv_ready *ready)
 {
     while (begin < end) {
         uint32_t n = (uint32_t)LV_MIN(end - begin, LV_PAGE_ENTRIES_MAX);
@@ -919,10 +1076,62 @@ static enum lv_err fill_entries(struct lv_restore *from, size_t begin, size_t en
         if (chunk == NULL)
             return LV_ENOMEM;
         memcpy(chunk->entries, from->entries + begin, n * sizeof(*chunk->entries));
-        for (uint32_t i = 0; i < n; i++)
-            q->ready_bytes += lv_class_bytes(lv_place_class(chunk->entries[i].place));
-        lv_ready_add_chunk(&q->ready, chunk);
+        for (uint32_t i = 0; i < n; i++) {
+            guess(q, lv_class_bytes(lv_place_class(chunk->entries[i].place)));
+            q->may_expire |= lv_entry_expires(&chunk->entries[i]);
+        }
+        lv_ready_add_chunk(ready, chunk);
         begin += n;
+    }
+    return LV_OK;
+}
+
+static enum lv_err fill_page(const struct lv_state_page *page, struct lv_queue *q,
+                             struct lv_ready *ready)
+{
+    struct lv_ready_chunk *stub = lv_ready_chunk_new(page->count, true);
+
+    if (stub == NULL)
+        return LV_ENOMEM;
+    *lv_page_place(stub) = page->place;
+    *lv_page_first(stub) = page->first;
+    *lv_page_last(stub) = page->last;
+    *lv_page_bytes(stub) = page->bytes;
+    guess(q, page->bytes);
+    q->may_expire |= (page->place & LV_PLACE_EXPIRES) != 0;
+    lv_ready_add_chunk(ready, stub);
+    return LV_OK;
+}
+
+static enum lv_err fill_lane(const struct lane *from, struct lv_queue *q)
+{
+    struct lv_lane *lane = lv_queue_lane_make(q, from->number);
+    size_t at = 0;
+
+    if (lane == NULL)
+        return LV_ENOMEM;
+    for (size_t i = 0; i < from->page_count; i++) {
+        size_t end = lower(from, from->pages[i].first);
+        enum lv_err err = fill_entries(from, at, end, q, &lane->ready);
+        if (err == LV_OK)
+            err = fill_page(&from->pages[i], q, &lane->ready);
+        if (err != LV_OK)
+            return err;
+        at = end;
+    }
+    return fill_entries(from, at, from->count, q, &lane->ready);
+}
+
+/* Of messages that are still there. */
+static enum lv_err fill_failures(const struct lv_restore *from, struct lv_queue *q)
+{
+    for (size_t i = 0; i < from->failure_count; i++) {
+        if (!has_seq(from, from->failures[i].seq))
+            continue;
+        struct lv_mark *mark = lv_queue_mark_make(q, from->failures[i].seq);
+        if (mark == NULL)
+            return LV_ENOMEM;
+        mark->failures = from->failures[i].count;
     }
     return LV_OK;
 }
@@ -930,28 +1139,18 @@ static enum lv_err fill_entries(struct lv_restore *from, size_t begin, size_t en
 enum lv_err lv_recovery_fill(struct lv_recovery *r, uint64_t id, struct lv_queue *q)
 {
     struct lv_restore *from = find(r, id);
-    size_t at = 0;
+    enum lv_err err = LV_OK;
 
     if (from == NULL)
         return LV_OK;
-    for (size_t i = 0; i < from->page_count; i++) {
-        const struct lv_state_page *page = &from->pages[i];
-        size_t end = lower(from, page->first);
-        enum lv_err err = fill_entries(from, at, end, q);
-        struct lv_ready_chunk *stub = err == LV_OK ? lv_ready_chunk_new(page->count, true) : NULL;
-        if (stub == NULL)
-            return LV_ENOMEM;
-        *lv_page_place(stub) = page->place;
-        *lv_page_first(stub) = page->first;
-        *lv_page_last(stub) = page->last;
-        *lv_page_bytes(stub) = page->bytes;
-        q->ready_bytes += page->bytes;
-        lv_ready_add_chunk(&q->ready, stub);
-        at = end;
-    }
-    enum lv_err err = fill_entries(from, at, from->count, q);
+    for (const struct lane *lane = from->lanes; lane != NULL && err == LV_OK; lane = lane->next)
+        err = fill_lane(lane, q);
+    if (err == LV_OK)
+        err = fill_failures(from, q);
     if (err != LV_OK)
         return err;
+    lv_queue_find_head(q);
+    q->is_swept |= q->may_expire || q->marks != NULL;
     q->handed_to = q->handed_ok = q->redelivered_below = from->handed;
     q->seq_next = q->seq_base = LV_MAX(from->seq_next, from->handed);
     q->state_place = from->state_place;
@@ -961,29 +1160,41 @@ enum lv_err lv_recovery_fill(struct lv_recovery *r, uint64_t id, struct lv_queue
     return LV_OK;
 }
 
+/* LV_ECORRUPT: some of its pages cannot be read. */
+static enum lv_err open_pages(struct lv_recovery *r, struct lane *lane)
+{
+    enum lv_err result = LV_OK;
+
+    for (size_t i = 0; i < lane->page_count;) {
+        size_t before = lane->page_count;
+        enum lv_err err = open_page(r, lane, i);
+        if (err != LV_OK)
+            return err;
+        if (lane->page_count == before) {
+            i++;
+            result = LV_ECORRUPT;
+        }
+    }
+    return result;
+}
+
 enum lv_err lv_recovery_walk(struct lv_recovery *r, uint64_t id,
                              void (*each)(void *ctx, uint64_t seq, uint64_t place, bool redelivered),
                              void *ctx)
 {
     struct lv_restore *q = find(r, id);
-    enum lv_err err = LV_OK;
+    enum lv_err result = LV_OK;
 
-    if (q == NULL)
-        return LV_OK;
-    for (size_t i = 0; i < q->page_count;) {
-        size_t before = q->page_count;
-        err = open_page(r, q, i);
-        if (err != LV_OK)
+    for (struct lane *lane = q != NULL ? q->lanes : NULL; lane != NULL; lane = lane->next) {
+        enum lv_err err = open_pages(r, lane);
+        if (err != LV_OK && err != LV_ECORRUPT)
             return err;
-        if (q->page_count == before) {
-            i++;
-            err = LV_ECORRUPT;
-        }
+        result = err != LV_OK ? err : result;
+        for (size_t i = 0; i < lane->count; i++)
+            if (lane->entries[i].place != 0)
+                each(ctx, lv_entry_seq(&lane->entries[i]), lane->entries[i].place,
+                     lv_entry_is_redelivered(&lane->entries[i]) ||
+                         lv_entry_count(&lane->entries[i]) < q->handed);
     }
-    for (size_t i = 0; i < q->count; i++)
-        if (q->entries[i].place != 0)
-            each(ctx, lv_entry_seq(&q->entries[i]), q->entries[i].place,
-                 lv_entry_is_redelivered(&q->entries[i]) ||
-                     lv_entry_seq(&q->entries[i]) < q->handed);
-    return err;
+    return result;
 }

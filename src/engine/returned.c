@@ -54,6 +54,12 @@ void lv_returned_push(struct lv_returned *r, struct lv_slots *s, uint32_t number
     struct lv_slot *slot = lv_slot_at(s, number);
 
     slot->child = LV_SLOT_NONE;
+    if (LV_UNLIKELY(r->is_list)) {
+        slot->next = LV_SLOT_NONE;
+        *(r->count++ == 0 ? &r->oldest : &lv_slot_at(s, r->newest)->next) = number;
+        r->newest = number;
+        return;
+    }
     r->oldest = r->count == 0 ? number : meld(s, r->oldest, number);
     lv_slot_at(s, r->oldest)->next = LV_SLOT_NONE;
     r->count++;
@@ -64,7 +70,7 @@ uint32_t lv_returned_pop(struct lv_returned *r, struct lv_slots *s)
     uint32_t number = r->oldest;
     struct lv_slot *slot = lv_slot_at(s, number);
 
-    r->oldest = meld_siblings(s, slot->child);
+    r->oldest = r->is_list ? slot->next : meld_siblings(s, slot->child);
     r->count--;
     slot->next = LV_SLOT_UNSETTLED;
     return number;

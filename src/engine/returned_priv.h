@@ -9,8 +9,10 @@
 #include "engine/slots_priv.h"
 
 struct lv_returned {
-    uint32_t oldest; /* slot, or LV_SLOT_NONE */
+    uint32_t oldest; /* slot, or LV_SLOT_NONE; of a list: that came back first */
+    uint32_t newest; /* of a list only */
     uint32_t count;
+    bool is_list; /* in the order of their return, through `next` */
 };
 
 /* Puts an unsettled slot back. */

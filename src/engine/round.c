@@ -76,14 +76,27 @@ static void stand_aside(struct lv_round *r, struct lv_consumer *c)
     lv_list_push(&r->waiting, &c->link);
 }
 
-static bool can_take(const struct lv_consumer *c)
+static bool can_take(const struct lv_round *r, const struct lv_consumer *c)
 {
-    return c->credit != 0 && !c->is_paused;
+    return c->credit != 0 && !c->is_paused && (!r->is_single || r->active == c);
+}
+
+/* The active one has left: of those of the highest priority the first that came is the next. */
+static void choose_active(struct lv_round *r)
+{
+    struct lv_consumer *best = NULL;
+
+    for (struct lv_link *l = r->waiting.next; l != &r->waiting; l = l->next)
+        if (best == NULL || consumer_of(l)->priority > best->priority)
+            best = consumer_of(l);
+    r->active = best;
+    if (best != NULL)
+        lv_round_update(r, best);
 }
 
 enum lv_err lv_round_add(struct lv_round *r, struct lv_consumer *c)
 {
-    if (r->is_exclusive || (c->exclusive && r->count != 0))
+    if (r->is_exclusive || (c->exclusive && (r->count != 0 || r->is_single)))
         return LV_EREFUSED;
     struct lv_band *b = band_get(r, c->priority);
     if (b == NULL)
@@ -93,7 +106,9 @@ enum lv_err lv_round_add(struct lv_round *r, struct lv_consumer *c)
     r->count++;
     r->is_exclusive = c->exclusive;
     r->had_any = true;
-    if (can_take(c))
+    if (r->is_single && r->active == NULL)
+        r->active = c;
+    if (can_take(r, c))
         take_part(r, c);
     else
         stand_aside(r, c);
@@ -109,10 +124,12 @@ void lv_round_remove(struct lv_round *r, struct lv_consumer *c)
     c->is_waiting = false;
     r->count--;
     r->is_exclusive = false;
-    if (--b->members != 0 || b == &r->common)
-        return;
-    lv_list_remove(&b->link);
-    lv_mem_free(b, LV_TAG_QUEUE);
+    if (--b->members == 0 && b != &r->common) {
+        lv_list_remove(&b->link);
+        lv_mem_free(b, LV_TAG_QUEUE);
+    }
+    if (r->active == c)
+        choose_active(r);
 }
 
 struct lv_consumer *lv_round_any(const struct lv_round *r)
@@ -124,7 +141,7 @@ struct lv_consumer *lv_round_any(const struct lv_round *r)
 
 void lv_round_update(struct lv_round *r, struct lv_consumer *c)
 {
-    if (can_take(c) != c->is_waiting)
+    if (can_take(r, c) != c->is_waiting)
         return;
     step_out(r, c);
     if (c->is_waiting)

@@ -21,7 +21,9 @@ struct lv_round {
     struct lv_link waiting; /* of all bands */
     uint32_t count;
     bool is_exclusive;
+    bool is_single; /* only `active` may take part; the others wait in the order in which they came */
     bool had_any;
+    struct lv_consumer *active;
     struct lv_band common; /* priority 0: always there, costs no memory of its own */
 };
 

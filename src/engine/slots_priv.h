@@ -12,12 +12,17 @@
 #define LV_SLOT_FIRST_CHUNK 16u
 #define LV_SLOT_CHUNKS_MAX 28u              /* all numbers below the two marks */
 #define LV_SLOT_UNSETTLED (UINT32_MAX - 1u) /* in `next`: handed out */
+#define LV_SLOT_DYING (UINT32_MAX - 2u)     /* in `next`: dead, and somebody looks after it */
 
 struct lv_slot {
     struct lv_entry entry; /* place 0: free */
     uint32_t child;        /* unsettled: bytes of the body; returned: first child in the heap */
-    uint32_t next;         /* LV_SLOT_UNSETTLED; returned: sibling; free: next free of the chunk */
+    uint32_t next; /* LV_SLOT_UNSETTLED, LV_SLOT_DYING; returned: sibling; free: next free of the chunk */
 };
+static inline bool lv_slot_is_returned(const struct lv_slot *s)
+{
+    return s->entry.place != 0 && s->next != LV_SLOT_UNSETTLED && s->next != LV_SLOT_DYING;
+}
 
 struct lv_slot_chunk {
     uint32_t used;  /* slots in use */

@@ -61,7 +61,8 @@ static enum lv_err want_room(struct writer *s, size_t bytes)
     return err;
 }
 
-static enum lv_err put_entry(struct writer *s, uint64_t place, uint64_t order)
+/* One of a run of such pairs: an entry, or a count. */
+static enum lv_err put_pair(struct writer *s, enum lv_state_run kind, uint64_t a, uint64_t b)
 {
     enum lv_err err = want_room(s, LV_STATE_RUN_HEAD + 16);
 
@@ -70,13 +71,18 @@ static enum lv_err put_entry(struct writer *s, uint64_t place, uint64_t order)
     if (s->run_at == 0) {
         s->run_at = s->w.used;
         s->run_count = 0;
-        lv_wr_u32(&s->w, LV_STATE_ENTRIES);
+        lv_wr_u32(&s->w, kind);
         lv_wr_u32(&s->w, 0);
     }
-    lv_wr_u64(&s->w, place);
-    lv_wr_u64(&s->w, order);
+    lv_wr_u64(&s->w, a);
+    lv_wr_u64(&s->w, b);
     s->run_count++;
     return LV_OK;
+}
+
+static enum lv_err put_entry(struct writer *s, uint64_t place, uint64_t order)
+{
+    return put_pair(s, LV_STATE_ENTRIES, place, order);
 }
 
 static enum lv_err put_page(struct writer *s, struct lv_ready_chunk *page)
@@ -129,7 +135,7 @@ static enum lv_err put_slots(struct writer *s)
                 continue;
             list[n].place = lv_queue_place(s->q, &slot->entry);
             list[n++].order =
-                slot->entry.order | (slot->next == LV_SLOT_UNSETTLED ? LV_ORDER_REDELIVERED : 0);
+                slot->entry.order | (lv_slot_is_returned(slot) ? 0 : LV_ORDER_REDELIVERED);
         }
     }
     if (n > 1)
@@ -140,9 +146,8 @@ static enum lv_err put_slots(struct writer *s)
     return err;
 }
 
-static enum lv_err put_ready(struct writer *s)
+static enum lv_err put_lane(struct writer *s, const struct lv_ready *r)
 {
-    const struct lv_ready *r = &s->q->ready;
     enum lv_err err = LV_OK;
 
     for (struct lv_ready_chunk *c = r->first; c != NULL && err == LV_OK; c = c->next) {
@@ -154,6 +159,27 @@ static enum lv_err put_ready(struct writer *s)
             if (lv_queue_is_kept(s->q, &c->entries[i]))
                 err = put_entry(s, lv_queue_place(s->q, &c->entries[i]), c->entries[i].order);
     }
+    return err;
+}
+
+static enum lv_err put_ready(struct writer *s)
+{
+    enum lv_err err = LV_OK;
+
+    for (const struct lv_lane *lane = s->q->lanes; lane != NULL && err == LV_OK; lane = lane->next)
+        err = put_lane(s, &lane->ready);
+    return err;
+}
+
+static enum lv_err put_counts(struct writer *s)
+{
+    enum lv_err err = LV_OK;
+    struct lv_mark *mark, *next;
+
+    end_run(s);
+    HASH_ITER (hh, s->q->marks, mark, next)
+        if (err == LV_OK && mark->failures != 0)
+            err = put_pair(s, LV_STATE_COUNTS, mark->seq, mark->failures);
     return err;
 }
 
@@ -172,6 +198,8 @@ enum lv_err lv_queue_write_state(struct lv_queue *q, bool is_final)
     err = put_slots(&s);
     if (err == LV_OK)
         err = put_ready(&s);
+    if (err == LV_OK)
+        err = put_counts(&s);
     if (err == LV_OK)
         err = end_part(&s, true);
     lv_mem_free(s.buf, LV_TAG_STORE);

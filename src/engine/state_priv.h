@@ -6,7 +6,7 @@
 #define LV_STATE_HEAD 40u /* id, part, is last, LSN of the part before, seq_next, handed */
 #define LV_STATE_RUN_HEAD 8u
 #define LV_STATE_PAGE_BYTES 32u
-enum lv_state_run { LV_STATE_ENTRIES = 1, LV_STATE_PAGE = 2 };
+enum lv_state_run { LV_STATE_ENTRIES = 1, LV_STATE_PAGE = 2, LV_STATE_COUNTS = 3 };
 
 struct lv_state_head {
     uint64_t id, before, seq_next, handed;

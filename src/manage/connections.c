@@ -156,6 +156,7 @@ static void put_channel_details(struct lv_request *r, struct lv_json *j, const s
 static bool describe_consumer(struct lv_request *r, const struct lv_listing_item *item,
                               struct lv_json *j)
 {
+    static const char *const activities[] = { "up", "single_active", "waiting" };
     const struct member *m = item->object;
     const struct lv_consumer_info *c = m->consumer;
     uint32_t timeout = r->room->settings->consumer_timeout;
@@ -170,8 +171,8 @@ static bool describe_consumer(struct lv_request *r, const struct lv_listing_item
     lv_json_bool(j, "ack_required", c->ack_required);
     lv_json_bool(j, "exclusive", c->exclusive);
     lv_json_u64(j, "prefetch_count", c->prefetch);
-    lv_json_bool(j, "active", c->is_active);
-    lv_json_str(j, "activity_status", c->is_active ? "up" : "waiting");
+    lv_json_bool(j, "active", c->activity != LV_ACTIVITY_WAITING);
+    lv_json_str(j, "activity_status", activities[c->activity]);
     lv_json_fields(j, "arguments", c->arguments);
     if (timeout != LV_UNLIMITED)
         lv_json_u64(j, "consumer_timeout", timeout);

@@ -143,7 +143,7 @@ static bool set_expiration(struct lv_request *r, struct lv_agent *a, const struc
         return false;
     }
     a->has_expiration = true;
-    a->ttl_ms = (uint32_t)LV_MIN(ms, (uint64_t)UINT32_MAX);
+    a->ttl_ms = ms;
     return true;
 }
 
@@ -174,6 +174,7 @@ static bool set_props(struct lv_request *r, struct lv_agent *a, struct lv_props 
     a->headers = p->headers;
     a->is_persistent = p->delivery_mode == 2;
     a->priority = p->priority;
+    a->has_priority = (p->flags & LV_PROP_PRIORITY) != 0;
     a->has_user_id = (p->flags & LV_PROP_USER_ID) != 0;
     a->user_id = p->user_id;
     return true;

@@ -222,21 +222,32 @@ static void put_by_queue_type(struct lv_buf *out, const struct lv_counters *c)
     }
 }
 
+/* Messages that died in queues of a kind. All dead letters go out "at most once", as RabbitMQ calls it: a queue that is full
+ * does not get them later. */
+static uint64_t died(const struct lv_counters *c, unsigned kind, int why, struct lv_bytes strategy)
+{
+    if (why < 0 || lv_bytes_eq(strategy, LV_BYTES_LIT("at_least_once")))
+        return 0;
+    return c->dead[kind][why][lv_bytes_eq(strategy, LV_BYTES_LIT("at_most_once"))];
+}
+
 /* What can happen to a message by queue type and strategy (RabbitMQ). */
-static void put_dead_letters(struct lv_buf *out)
+static void put_dead_letters(struct lv_buf *out, const struct lv_counters *c)
 {
     static const struct {
         const char *reason, *help, *classic, *quorum; /* strategies */
+        int why;
     } rows[] = {
-        { "confirmed", "Messages dead-lettered and confirmed by target queues", "", "at_least_once" },
+        { "confirmed", "Messages dead-lettered and confirmed by target queues", "", "at_least_once",
+          -1 },
         { "delivery_limit", "Messages dead-lettered as they were delivered too often", "",
-          "at_least_once at_most_once disabled" },
+          "at_least_once at_most_once disabled", LV_DEATH_DELIVERY_LIMIT },
         { "expired", "Messages dead-lettered as they expired", "at_most_once disabled",
-          "at_least_once at_most_once disabled" },
+          "at_least_once at_most_once disabled", LV_DEATH_EXPIRED },
         { "maxlen", "Messages dead-lettered as the queue was full", "at_most_once disabled",
-          "at_most_once disabled" },
+          "at_most_once disabled", LV_DEATH_MAXLEN },
         { "rejected", "Messages dead-lettered as they were rejected", "at_most_once disabled",
-          "at_least_once at_most_once disabled" },
+          "at_least_once at_most_once disabled", LV_DEATH_REJECTED },
     };
     char name[64], labels[128];
 
@@ -251,7 +262,8 @@ static void put_dead_letters(struct lv_buf *out)
                                "queue_type=\"%s\",dead_letter_strategy=\"%.*s\"", queue_types[k],
                                (int)len, word);
                 put_sample(out, "rabbitmq_global_messages_dead_lettered_", name,
-                           lv_bytes_str(labels), 0); /* nothing is dead-lettered yet */
+                           lv_bytes_str(labels),
+                           (double)died(c, k, rows[i].why, lv_bytes(word, len)));
                 word += len + (word[len] == ' ');
             }
         }
@@ -504,7 +516,7 @@ static void put_rest(struct scrape *s)
     put_totals(out, &s->m.sum);
     put_by_protocol(out, &s->m.sum);
     put_by_queue_type(out, &s->m.sum.counters);
-    put_dead_letters(out);
+    put_dead_letters(out, &s->m.sum.counters);
     put_sizes(out, &s->m.sum.counters);
     put_own(out, s);
 }

@@ -29,7 +29,7 @@ static void on_cancelled(struct lv_consumer *c)
     (void)c;
 }
 
-static const struct lv_queue_sink sink = { on_deliver, on_cancelled, NULL, NULL };
+static const struct lv_queue_sink sink = { .deliver = on_deliver, .cancelled = on_cancelled };
 
 static double seconds(void)
 {

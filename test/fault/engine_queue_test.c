@@ -27,7 +27,7 @@ static void on_cancelled(struct lv_consumer *c)
     (void)c;
 }
 
-static const struct lv_queue_sink sink = { on_deliver, on_cancelled, NULL, NULL };
+static const struct lv_queue_sink sink = { .deliver = on_deliver, .cancelled = on_cancelled };
 
 static enum lv_err publish(struct lv_queue *q, uint32_t n)
 {

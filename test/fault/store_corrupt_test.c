@@ -466,7 +466,7 @@ static void check_found(const struct trial *t, const struct world_view *was,
 
     for (size_t i = 0; i < v->count; i++) {
         if (i > 0 && v->items[i].queue == v->items[i - 1].queue)
-            CHECK(v->items[i].number > v->items[i - 1].number); /* in order, once */
+            CHECK(world_is_before(v->items[i].queue, v->items[i - 1].number, v->items[i].number));
         const struct world_item *item = find_item(was, v->items[i].queue, v->items[i].number);
         if (item == NULL && !returns)
             fprintf(stderr, "came back: queue %" PRIu64 " message %u\n", v->items[i].queue,

@@ -26,14 +26,10 @@ class HttpRabbitMQ(rabbitmq.RabbitMQ):
     start_timeout_s = 90.0
 
     def __init__(self):
-        self.http_port, self.metrics_port = free_ports(2)
-        super().__init__(plugins=("rabbitmq_management", "rabbitmq_prometheus"), config="\n".join((
-            f"management.tcp.port = {self.http_port}", "management.tcp.ip = 127.0.0.1",
+        self.metrics_port, = free_ports()
+        super().__init__(has_http=True, plugins=("rabbitmq_prometheus",), config="\n".join((
             f"prometheus.tcp.port = {self.metrics_port}", "prometheus.tcp.ip = 127.0.0.1",
             f"collect_statistics_interval = {STATISTICS_MS}")))
-
-    def _answers(self):
-        return super()._answers() and answers_http(self.http_port)
 
 
 class HttpLeveret(Leveret):

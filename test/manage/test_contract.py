@@ -319,3 +319,19 @@ def test_node_operations_stop_the_broker(target):
         assert broker.process.wait(10) == 0
     finally:
         broker.stop()
+
+
+def test_one_active_consumer(target, admin):
+    """Of the consumers of a queue that serves one only that one is active; then the next."""
+    def active():
+        return sorted((c["consumer_tag"], c["active"], c["activity_status"])
+                      for c in admin.fetch("/api/consumers/%2F") if c["queue"]["name"] == "served")
+    parameters = pika.URLParameters(target.url)
+    with pika.BlockingConnection(parameters) as one, pika.BlockingConnection(parameters) as other:
+        one.channel().queue_declare("served", auto_delete=True, arguments={"x-single-active-consumer": True})
+        first, second = one.channel(), other.channel()
+        first.basic_consume("served", lambda *_: None, consumer_tag="a")
+        second.basic_consume("served", lambda *_: None, consumer_tag="b")
+        wait_for("a waiting consumer", lambda: active() == [("a", True, "single_active"), ("b", False, "waiting")])
+        first.basic_cancel("a")
+        wait_for("another active consumer", lambda: active() == [("b", True, "single_active")])

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 
+import pika
 import pytest
 
 import brokers
@@ -317,3 +318,26 @@ def test_metrics_without_a_counterpart_are_of_rabbitmq():
 def test_own_metrics_have_their_own_prefix(target, whole):
     if target.is_leveret:
         assert {name for name in whole.names if not name.startswith(("rabbitmq_", "leveret_", "telemetry_", "process_"))} == set()
+
+
+def test_messages_that_died(target, scrape):
+    """By reason, and by whether anybody wanted dead letters."""
+    def died():
+        rows = scrape("/metrics")
+        return [sum(v for _, v in rows.rows(f"rabbitmq_global_messages_dead_lettered_{reason}_total",
+                                            queue_type="rabbit_classic_queue", dead_letter_strategy=strategy))
+                for reason, strategy in (("rejected", "at_most_once"), ("expired", "at_most_once"), ("maxlen", "disabled"))]
+    before = died()
+    with pika.BlockingConnection(pika.URLParameters(target.url)) as connection:
+        channel = connection.channel()
+        channel.queue_declare("died", exclusive=True, arguments={"x-dead-letter-exchange": "amq.fanout"})
+        channel.queue_declare("short", exclusive=True, arguments={"x-max-length": 1})
+        for _ in range(2):
+            channel.basic_publish("", "died", b"")
+            channel.basic_publish("", "short", b"")
+        for _ in range(2):
+            method, _, _ = brokers.wait_for("a message", lambda: (got := channel.basic_get("died"))[0] and got)
+            channel.basic_reject(method.delivery_tag, requeue=False)
+        channel.basic_publish("", "died", b"", pika.BasicProperties(expiration="0"))
+        wanted = [a + b for a, b in zip(before, (2, 1, 1))]
+        brokers.wait_for("the counters", lambda: died() == wanted)

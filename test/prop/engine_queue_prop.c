@@ -337,8 +337,8 @@ static void op_settle(void)
     static uint32_t slots[BURST_MAX];
     size_t n = 0, limit = 1 + below(below(2) == 0 ? 4 : BURST_MAX);
     uint32_t one_in = 1 + below(4);
-    enum lv_outcome outcome = (enum lv_outcome)below(4);
-    bool goes_back = outcome == LV_RELEASED || outcome == LV_UNSEEN;
+    enum lv_outcome outcome = (enum lv_outcome)below(LV_UNSEEN + 1);
+    bool goes_back = outcome >= LV_RELEASED;
 
     for (uint32_t i = m.oldest; i < m.count && n < limit; i++) {
         struct message *msg = &m.messages[i];
@@ -346,7 +346,7 @@ static void op_settle(void)
             continue;
         slots[n++] = msg->slot;
         msg->state = goes_back ? READY : GONE;
-        msg->was_seen = msg->is_redelivered || outcome == LV_RELEASED;
+        msg->was_seen = msg->is_redelivered || (goes_back && outcome != LV_UNSEEN);
     }
     shuffle(slots, n);
     lv_queue_settle(m.q, slots, n, outcome, 0);
@@ -378,7 +378,7 @@ static void (*const ops[])(void) = {
 
 LV_PROP(queue_matches_model)
 {
-    static const struct lv_queue_sink sink = { on_deliver, on_cancelled, NULL, NULL };
+    static const struct lv_queue_sink sink = { .deliver = on_deliver, .cancelled = on_cancelled };
     int64_t messages_before = lv_mem_used(LV_TAG_MESSAGE);
     int64_t queues_before = lv_mem_used(LV_TAG_QUEUE);
     uint64_t subscribed = 0;
@@ -414,7 +414,7 @@ static enum lv_sink_answer count_share(struct lv_consumer *c, const struct lv_de
 
 LV_PROP(round_is_fair)
 {
-    static const struct lv_queue_sink sink = { count_share, on_cancelled, NULL, NULL };
+    static const struct lv_queue_sink sink = { .deliver = count_share, .cancelled = on_cancelled };
     uint32_t steady = 2 + (uint32_t)(seed % 5);
 
     m.rng = lv_rng_seed(seed);

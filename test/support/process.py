@@ -61,8 +61,9 @@ class ServerProcess:
         return code
 
     def kill(self):
-        """Ends the process with SIGKILL and keeps the directory, as a crash would."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        """Ends the process with SIGKILL, if it lives, and keeps the directory, as a crash would."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def restart(self, kill=False):

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 
 from .net import answers_amqp, free_ports, wait_until
+from .policies import answers_http
 from .process import ServerProcess
 
 SCRIPTS = os.environ.get("RABBITMQ_SCRIPTS", "/usr/lib/rabbitmq/bin")
@@ -23,11 +24,16 @@ class RabbitMQ(ServerProcess):
     stop_timeout_s = 30.0
     start_timeout_s = 60.0
 
-    def __init__(self, config="", plugins=()):
-        """`config`: further lines of rabbitmq.conf; `plugins`: names to enable."""
+    def __init__(self, config="", plugins=(), has_http=False):
+        """`config`: further lines of rabbitmq.conf; `plugins`: names to enable; `has_http`: with the HTTP API."""
         super().__init__()
         self.config = config
-        self.plugins = plugins
+        self.plugins = tuple(plugins)
+        self.http_port = None
+        if has_http:
+            self.http_port, = free_ports()
+            self.plugins += ("rabbitmq_management",)
+            self.config += f"\nmanagement.tcp.port = {self.http_port}\nmanagement.tcp.ip = 127.0.0.1"
         self.epmd = None
         self.env = None
 
@@ -101,7 +107,8 @@ class RabbitMQ(ServerProcess):
     def _answers(self):
         if self.process.poll() is not None:
             raise RuntimeError(f"rabbitmq-server ended with code {self.process.returncode}")
-        return answers_amqp(self.amqp_port) and os.path.exists(self._path("pid"))
+        return (answers_amqp(self.amqp_port) and os.path.exists(self._path("pid"))
+                and (self.http_port is None or answers_http(self.http_port)))
 
     def _write(self, name, text):
         with open(self._path(name), "w", encoding="utf-8") as file:

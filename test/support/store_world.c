@@ -27,8 +27,9 @@ enum copy_state {
     GONE,
     READY,
     UNSETTLED,
-    PASSED
-}; /* PASSED: could not be read, and comes again with the next life */
+    PASSED, /* could not be read, and comes again with the next life */
+    DYING   /* rejected, and somebody wants dead letters */
+};
 enum mark { MARK_NO, MARK_MAYBE, MARK_YES };
 
 /* One message in one queue. Sorted by number: each is published once, in order. */
@@ -36,6 +37,9 @@ struct copy {
     uint32_t number;
     uint8_t state, mark; /* mark: what "redelivered" must be at the next delivery */
     bool persistent, was_seen;
+    bool is_dead;    /* DYING: the queue said so, and waits for the burial */
+    bool is_known;   /* `failed` is exact: nothing of it may be lost */
+    uint32_t failed; /* deliveries that failed, as far as the queue counts them */
     uint32_t slot;
     lv_lsn end;      /* confirmed when this is stable */
     lv_lsn drop_end; /* 0: in the queue; else gone for good when this is stable */
@@ -125,6 +129,41 @@ struct world {
     bool in_tx;
     struct world_totals totals;
 };
+
+/* What kind of queue it is: message priorities, counted failures, dead letters. */
+static bool has_priorities(uint64_t id)
+{
+    return id % 4 == 1;
+}
+static bool counts_failures(uint64_t id)
+{
+    return id % 4 == 2;
+}
+static bool has_dead_letters(uint64_t id)
+{
+    return id % 4 == 3;
+}
+#define LEVELS 3u
+
+static unsigned priority_of(uint32_t number)
+{
+    return (number * 2654435761u >> 20) % 5u; /* the last two are one level */
+}
+
+static unsigned level(uint64_t queue, uint32_t number)
+{
+    return has_priorities(queue) ? LV_MIN(priority_of(number), LEVELS - 1) : 0;
+}
+
+static unsigned level_of(const struct model_queue *q, const struct copy *c)
+{
+    return level(q->id, c->number);
+}
+
+bool world_is_before(uint64_t queue, uint32_t a, uint32_t b)
+{
+    return level(queue, a) != level(queue, b) ? level(queue, a) > level(queue, b) : a < b;
+}
 
 static uint32_t below(struct world *w, uint32_t n)
 {
@@ -228,22 +267,48 @@ static void pass_over(struct world *w, struct copy *c)
     w->totals.passed++;
 }
 
-/* The delivery is the oldest ready message of its queue, whole, and marked as it must be. */
+/* The one that must be handed out next; a message whose death could not be noted is ready again. */
+static struct copy *next_ready(struct model_queue *q, uint32_t number)
+{
+    struct copy *best = NULL;
+
+    while (q->oldest < q->count && q->copies[q->oldest].state == GONE)
+        q->oldest++;
+    for (size_t i = q->oldest; i < q->count; i++) {
+        struct copy *c = &q->copies[i];
+        if (c->state == DYING && !c->is_dead && c->number == number)
+            return c;
+        if (c->state == READY && (best == NULL || level_of(q, c) > level_of(q, best)))
+            best = c;
+        if (best != NULL && !has_priorities(q->id))
+            break;
+    }
+    return best;
+}
+
+static void check_failures(struct copy *c, const struct lv_delivery *d, bool is_lenient)
+{
+    CHECK(d->failures <= c->failed);
+    CHECK(!c->is_known || is_lenient || d->failures == c->failed);
+    c->failed = d->failures;
+    c->is_known = true;
+}
+
+/* The delivery is the next message of its queue, whole, and marked as it must be. */
 static void handed(struct world *w, struct model_queue *q, const struct lv_delivery *d, bool no_ack)
 {
     uint32_t number = 0;
 
-    while (q->oldest < q->count && q->copies[q->oldest].state == GONE)
-        q->oldest++;
-    size_t i = q->oldest;
-    while (i < q->count && q->copies[i].state != READY)
-        i++;
     CHECK(is_body(w, lv_msg_body(d->msg), &number));
-    while (w->config.may_pass && i < q->count && q->copies[i].number != number)
-        pass_over(w, &q->copies[i++]);
-    CHECK(i < q->count);
-    struct copy *c = &q->copies[i];
+    struct copy *c = next_ready(q, number);
+    while (w->config.may_pass && c != NULL && c->number != number) {
+        pass_over(w, c);
+        c = next_ready(q, number);
+    }
+    CHECK(c != NULL);
+    size_t i = (size_t)(c - q->copies);
     CHECK_EQ(number, c->number);
+    check_failures(c, d, w->config.is_lenient);
     CHECK_EQ(d->msg->key_len, 4);
     CHECK_EQ(lv_be32(d->msg->key), number);
     CHECK_EQ(d->msg->persistent, c->persistent);
@@ -280,9 +345,26 @@ static void on_available(struct lv_journal *j, uint64_t name)
     (void)name;
 }
 
-static const struct lv_queue_sink sink = { .deliver = on_deliver,
-                                           .cancelled = on_cancelled,
-                                           .available = on_available };
+static void on_died(void *owner, const struct lv_delivery *d, enum lv_death why)
+{
+    struct home *home = owner;
+    struct model_queue *q = home->model;
+
+    CHECK_EQ(why, LV_DEATH_REJECTED);
+    for (size_t i = q->oldest; d->slot != LV_SLOT_NONE && i < q->count; i++) {
+        struct copy *c = &q->copies[i];
+        if (c->state != DYING || c->is_dead || c->slot != d->slot)
+            continue;
+        CHECK_EQ(lv_be32(d->msg->key), c->number);
+        c->is_dead = true;
+        return;
+    }
+    CHECK_EQ(d->slot, LV_SLOT_NONE);
+}
+
+static const struct lv_queue_sink sink = {
+    .deliver = on_deliver, .cancelled = on_cancelled, .available = on_available, .died = on_died
+};
 
 /* After every command: what left its queue for good has its drop in the log by now. */
 static void settle_touched(struct world *w)
@@ -384,6 +466,17 @@ static enum lv_err visit_topology(void *ctx, uint8_t type, lv_lsn lsn, struct lv
     return LV_OK;
 }
 
+static bool give_rules(struct home *home)
+{
+    struct lv_queue_rules rules = LV_QUEUE_NO_RULES;
+
+    rules.counts_failures = counts_failures(home->id);
+    rules.has_dead_letters = has_dead_letters(home->id);
+    if (has_priorities(home->id))
+        lv_queue_prioritize(home->q, LEVELS, 0);
+    return lv_queue_rule(home->q, &rules, 0) == LV_OK;
+}
+
 static struct home *add_home(struct host *h, uint64_t id)
 {
     for (size_t i = 0; i < MODEL_QUEUES_MAX; i++) {
@@ -393,7 +486,13 @@ static struct home *add_home(struct host *h, uint64_t id)
         *home = (struct home){ .id = id };
         if (lv_queue_new(&sink, &home->q) != LV_OK)
             return NULL;
+        lv_queue_own(home->q, home);
         lv_queue_attach(home->q, journal_of(h, id), id, true, id);
+        if (!give_rules(home)) {
+            lv_queue_free(home->q);
+            home->q = NULL;
+            return NULL;
+        }
         return home;
     }
     return NULL;
@@ -589,6 +688,17 @@ static void walk_page(struct host *h, struct home *home, struct lv_ready_chunk *
     lv_mem_free(list, LV_TAG_STORE);
 }
 
+static void walk_lane(struct host *h, struct home *home, const struct lv_ready *r, each_entry *each,
+                      each_entry *pages, void *ctx)
+{
+    for (struct lv_ready_chunk *c = r->first; c != NULL; c = c->next) {
+        if (c->is_page)
+            walk_page(h, home, c, each, pages, ctx);
+        for (uint32_t i = lv_ready_from(r, c); !c->is_page && i < lv_ready_to(r, c); i++)
+            each(ctx, home, &c->entries[i]);
+    }
+}
+
 /* Every entry of a queue: of pages too, for which `pages` is called. */
 static void walk_queue(struct host *h, struct home *home, each_entry *each, each_entry *pages,
                        void *ctx)
@@ -605,13 +715,8 @@ static void walk_queue(struct host *h, struct home *home, each_entry *each, each
         else
             each(ctx, home, &c->entries[0]);
     }
-    for (struct lv_ready_chunk *c = q->ready.first; c != NULL; c = c->next) {
-        if (c->is_page)
-            walk_page(h, home, c, each, pages, ctx);
-        for (uint32_t i = lv_ready_from(&q->ready, c); !c->is_page && i < lv_ready_to(&q->ready, c);
-             i++)
-            each(ctx, home, &c->entries[i]);
-    }
+    for (const struct lv_lane *lane = q->lanes; lane != NULL; lane = lane->next)
+        walk_lane(h, home, &lane->ready, each, pages, ctx);
 }
 
 /* The account of all journals is what a count from scratch gives. */
@@ -724,7 +829,7 @@ static void look_at(void *ctx, struct home *home, const struct lv_entry *e)
         l->cap = l->cap != 0 ? l->cap * 2 : 256;
         l->list = must(realloc(l->list, l->cap * sizeof(*l->list)));
     }
-    f.redelivered = lv_entry_is_redelivered(e) || lv_entry_seq(e) < home->q->redelivered_below;
+    f.redelivered = lv_queue_was_handed(home->q, e);
     f.is_good = !lv_entry_is_here(e) && read_body(l->h, e->place, body, &bytes) &&
                 is_body(l->w, lv_bytes(body, bytes), &f.number);
     l->list[l->count++] = f;
@@ -739,13 +844,13 @@ static void tx_says(uint8_t *txs, uint32_t tx, uint8_t says)
     txs[tx] = says;
 }
 
-static void compare_queue(struct world *w, const struct model_queue *m, const struct look *l,
-                          lv_lsn stable, enum world_end how, uint8_t *txs)
+static size_t compare_level(const struct model_queue *m, const struct look *l, unsigned wanted,
+                            size_t at, lv_lsn stable, enum world_end how, uint8_t *txs)
 {
-    size_t at = 0;
-
     for (size_t i = 0; i < m->count; i++) {
         const struct copy *c = &m->copies[i];
+        if (level_of(m, c) != wanted)
+            continue;
         bool is_there = at < l->count && l->list[at].number == c->number;
         bool was_entered = c->persistent && c->end <= stable;
         if (!is_there) {
@@ -779,6 +884,16 @@ static void compare_queue(struct world *w, const struct model_queue *m, const st
         tx_says(txs, c->tx_out, 2);
         at++;
     }
+    return at;
+}
+
+static void compare_queue(struct world *w, const struct model_queue *m, const struct look *l,
+                          lv_lsn stable, enum world_end how, uint8_t *txs)
+{
+    size_t at = 0;
+
+    for (unsigned wanted = LEVELS; wanted-- > 0;)
+        at = compare_level(m, l, wanted, at, stable, how, txs);
     if (at < l->count)
         fprintf(stderr, "queue %llu: out of order, twice, or from nowhere: %u\n",
                 (unsigned long long)m->id, l->list[at].number);
@@ -945,6 +1060,12 @@ static bool publish_to(struct world *w, struct home *home, uint32_t number, stru
     return true;
 }
 
+static void set_priority(struct lv_msg *m, uint32_t number)
+{
+    m->priority = (uint8_t)priority_of(number);
+    m->has_priority = m->priority != 0 || number % 2 == 0;
+}
+
 /* A message as a protocol has it: borrowed from a buffer, or kept. */
 static struct lv_msg *message(struct world *w, uint32_t number, struct lv_msg *room)
 {
@@ -963,6 +1084,7 @@ static struct lv_msg *message(struct world *w, uint32_t number, struct lv_msg *r
         memcpy(lv_msg_body_room(m), body, bytes);
     }
     m->persistent = w->messages[number].persistent;
+    set_priority(m, number);
     return m;
 }
 
@@ -1005,7 +1127,13 @@ static void model_settled(struct world *w, struct place p, enum lv_outcome outco
 {
     struct copy *c = copy_at(p);
 
-    if (outcome == LV_RELEASED) {
+    if (outcome == LV_REJECTED && has_dead_letters(p.q->id)) {
+        c->state = DYING;
+        c->is_dead = false;
+        return;
+    }
+    if (outcome >= LV_RELEASED) {
+        c->failed += outcome == LV_FAILED && counts_failures(p.q->id);
         c->state = READY;
         c->mark = MARK_YES;
         p.q->oldest = LV_MIN(p.q->oldest, p.i);
@@ -1037,7 +1165,7 @@ static void settle(struct world *w)
 {
     uint32_t slots[8];
     unsigned n = 0, most = 1 + below(w, 8);
-    enum lv_outcome outcome = below(w, 5) == 0   ? LV_RELEASED
+    enum lv_outcome outcome = below(w, 5) == 0   ? (below(w, 2) == 0 ? LV_RELEASED : LV_FAILED)
                               : below(w, 8) == 0 ? LV_REJECTED
                                                  : LV_ACCEPTED;
 
@@ -1057,6 +1185,25 @@ static void settle(struct world *w)
     give_credit(w, home);
     lv_queue_settle(home->q, slots, n, outcome, 0);
     settle_touched(w);
+}
+
+/* The dead letters of a queue have arrived, some of them. */
+static void bury(struct world *w)
+{
+    struct home *home = any_home(w);
+    struct model_queue *q = home != NULL ? home->model : NULL;
+
+    for (size_t i = q != NULL ? q->oldest : 0; q != NULL && i < q->count; i++) {
+        struct copy *c = &q->copies[i];
+        if (c->state != DYING || !c->is_dead || below(w, 3) == 0)
+            continue;
+        c->state = GONE;
+        CHECK(w->touched_count < TOUCHED_MAX);
+        w->touched[w->touched_count++] = (struct place){ q, i };
+        lv_queue_bury(home->q, c->slot, 0);
+        settle_touched(w);
+        c = NULL; /* it may have moved */
+    }
 }
 
 static void get(struct world *w)
@@ -1093,9 +1240,11 @@ static void purge(struct world *w)
     uint64_t had = lv_queue_purge(home->q);
     lv_lsn end = w->config.is_lenient ? NEVER : LV_MAX(journal_of(w->host, m->id)->end, 1u);
     for (size_t i = m->oldest; i < m->count; i++) {
-        if (m->copies[i].state != READY && m->copies[i].state != PASSED)
+        bool is_ready =
+            m->copies[i].state == READY || (m->copies[i].state == DYING && !m->copies[i].is_dead);
+        if (!is_ready && m->copies[i].state != PASSED)
             continue;
-        n += m->copies[i].state == READY;
+        n += is_ready;
         m->copies[i].state = GONE;
         m->copies[i].drop_end = end;
     }
@@ -1199,6 +1348,7 @@ static void plan_tx(struct world *w, struct tx_plan *plan)
             continue;
         memcpy(lv_msg_body_room(m), body, bytes);
         m->persistent = true;
+        set_priority(m, plan->numbers[i]);
     }
     size_t most = below(w, TX_SETTLES);
     while (plan->settle_count < most && w->unsettled_count != 0)
@@ -1437,6 +1587,8 @@ static void one_op(struct world *w)
         get(w);
     } else if (n < 684) {
         purge(w);
+    } else if (n < 700) {
+        bury(w);
     } else if (n < 740) {
         consume(w);
     } else if (n < 790) {
@@ -1476,6 +1628,13 @@ void world_run(struct world *w, unsigned ops)
 
 /* ---- lives ---- */
 
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = ((const struct copy *)a)->number, y = ((const struct copy *)b)->number;
+
+    return (x > y) - (x < y);
+}
+
 /* The model goes on with what was found. */
 static void prune(struct world *w, struct found **survivors, const size_t *counts,
                   enum world_end how)
@@ -1488,6 +1647,7 @@ static void prune(struct world *w, struct found **survivors, const size_t *count
     for (size_t i = 0; i < w->queue_count; i++) {
         struct model_queue *m = w->queues[i];
         struct home *home = home_of(w->host, m->id);
+        struct copy *list = must(malloc((counts[i] + 1) * sizeof(*list)));
         size_t n = 0;
         for (size_t k = 0; k < counts[i]; k++) {
             struct copy *c = find_copy(m, survivors[i][k].number);
@@ -1495,11 +1655,17 @@ static void prune(struct world *w, struct found **survivors, const size_t *count
                                 .state = READY,
                                 .persistent = true,
                                 .was_seen = c->was_seen,
+                                .failed = c->failed,
+                                .is_known = how == WORLD_STOP,
                                 .mark = c->was_seen         ? MARK_YES
                                         : how == WORLD_STOP ? c->mark
                                                             : MARK_MAYBE };
-            m->copies[n++] = now; /* never behind `c` */
+            list[n++] = now;
         }
+        qsort(list, n, sizeof(*list), by_number);
+        free(m->copies);
+        m->copies = list;
+        m->cap = counts[i] + 1;
         m->count = n;
         m->oldest = 0;
         free(survivors[i]);

@@ -79,6 +79,8 @@ void world_view(const struct world *w, struct sim_dir *image, bool goes_round,
                 void (*opened)(void *ctx, struct sim_dir *image, const struct world_view *v),
                 void *ctx, struct world_view *v);
 void world_view_fini(struct world_view *v);
+/* Is message `a` handed out before `b` in that queue? */
+bool world_is_before(uint64_t queue, uint32_t a, uint32_t b);
 struct sim_dir *world_disk(struct world *w);
 bool world_is_open(const struct world *w);
 /* Is the store dead: did a call fail? */

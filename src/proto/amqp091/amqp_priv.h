@@ -315,7 +315,7 @@ uint64_t lv_amqp_confirm_token(const struct lv_amqp_chan *ch);
 void lv_amqp_confirm(struct lv_amqp_chan *ch, uint32_t lack, lv_lsn end);
 /* Sends what confirms are due. */
 void lv_amqp_confirm_flush(struct lv_amqp_chan *ch);
-void lv_amqp_accepted(struct lv_session *s, uint64_t token, lv_lsn end);
+void lv_amqp_accepted(struct lv_session *s, uint64_t token, lv_lsn end, bool is_refused);
 /* More is stable. */
 void lv_amqp_stable(struct lv_session *s);
 void lv_amqp_confirms_free(struct lv_amqp_chan *ch);
@@ -323,6 +323,9 @@ void lv_amqp_confirms_free(struct lv_amqp_chan *ch);
 /* ---- content.c ---- */
 /* Writes content header and body frames of `msg`. */
 void lv_amqp_write_content(struct lv_amqp_conn *ac, uint16_t number, struct lv_msg *msg);
+/* `msg`, kept, with one more reference; after failures a copy whose header x-delivery-count tells of them, unless memory is
+ * short. */
+struct lv_msg *lv_amqp_with_count(struct lv_msg *msg, uint32_t failures);
 /* basic.return 312 with the whole content. */
 void lv_amqp_return(struct lv_amqp_chan *ch, const struct lv_msg *msg);
 

@@ -71,7 +71,7 @@ void lv_amqp_chan_leave(struct lv_amqp_chan *ch)
     lv_amqp_chan_end(ch);
     lv_amqp_tx_drop(ch);
     lv_amqp_held_drop(ch);
-    lv_amqp_settle(ch, 0, UINT64_MAX, LV_RELEASED);
+    lv_amqp_settle(ch, 0, UINT64_MAX, LV_FAILED);
     lv_amqp_pub_free(ch);
     lv_amqp_confirms_free(ch);
 }
@@ -216,7 +216,7 @@ static void basic_nack(struct lv_amqp_chan *ch, const struct lv_amqp_basic_nack 
 
 static void basic_reject(struct lv_amqp_chan *ch, const struct lv_amqp_basic_reject *m)
 {
-    lv_amqp_client_settles(ch, m->delivery_tag, false, m->requeue ? LV_RELEASED : LV_REJECTED);
+    lv_amqp_client_settles(ch, m->delivery_tag, false, m->requeue ? LV_FAILED : LV_REJECTED);
 }
 
 static void basic_recover(struct lv_amqp_chan *ch, const struct lv_amqp_basic_recover *m)

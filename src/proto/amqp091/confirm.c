@@ -65,7 +65,7 @@ void lv_amqp_confirm(struct lv_amqp_chan *ch, uint32_t lack, lv_lsn end)
     *lack_of(c, c->next++) = (struct lv_amqp_lack){ .end = end, .count = lack };
 }
 
-void lv_amqp_accepted(struct lv_session *s, uint64_t token, lv_lsn end)
+void lv_amqp_accepted(struct lv_session *s, uint64_t token, lv_lsn end, bool is_refused)
 {
     struct lv_amqp_chan *ch = lv_amqp_chan_find((struct lv_amqp_conn *)s, (uint16_t)(token >> 48));
 
@@ -78,6 +78,8 @@ void lv_amqp_accepted(struct lv_session *s, uint64_t token, lv_lsn end)
     if (number < c->done || number >= c->next)
         return;
     struct lv_amqp_lack *lack = lack_of(c, number);
+    if (is_refused)
+        lack->count = LV_AMQP_NACKED;
     if (lack->count != LV_AMQP_NACKED && lack->count > 0)
         lack->count--;
     lack->end = LV_MAX(lack->end, end);

@@ -108,7 +108,7 @@ struct held {
     struct lv_link link;
     struct lv_amqp_sub *sub; /* pins */
     struct lv_msg *msg;      /* pins */
-    uint32_t slot;
+    uint32_t slot, failures;
     bool redelivered;
 };
 
@@ -151,6 +151,16 @@ static void write_delivery(struct lv_amqp_sub *sub, const struct lv_delivery *d,
     lv_conn_wrote(c, (size_t)(p - start));
 }
 
+/* Tells the client how often its delivery has failed (RabbitMQ: x-delivery-count); without memory it does not say. */
+static void write_failed_before(struct lv_amqp_sub *sub, const struct lv_delivery *d, uint64_t tag)
+{
+    struct lv_delivery told = *d;
+
+    told.msg = lv_amqp_with_count(d->msg, d->failures);
+    write_delivery(sub, &told, tag);
+    lv_msg_unref(told.msg);
+}
+
 static bool limit_is_reached(const struct lv_amqp_chan *ch)
 {
     return ch->global_limit != 0 && ch->consumed_open >= ch->global_limit;
@@ -176,7 +186,11 @@ static bool hold(struct lv_amqp_sub *sub, const struct lv_delivery *d)
         lv_mem_free(h, LV_TAG_CHANNEL);
         return false;
     }
-    *h = (struct held){ .sub = sub, .msg = kept, .slot = d->slot, .redelivered = d->redelivered };
+    *h = (struct held){ .sub = sub,
+                        .msg = kept,
+                        .slot = d->slot,
+                        .failures = d->failures,
+                        .redelivered = d->redelivered };
     sub->refs++;
     lv_list_push(&sub->ch->held, &h->link);
     return true;
@@ -220,7 +234,11 @@ enum lv_sink_answer lv_amqp_deliver(struct lv_sub *base, const struct lv_deliver
         sub->used->out.redeliver++;
     if (LV_UNLIKELY(d->msg->stamp != 0))
         lv_session_delivered(&ch->conn->s, d);
-    write_delivery(sub, d, ++ch->last_tag);
+    ch->last_tag++;
+    if (LV_LIKELY(d->failures == 0))
+        write_delivery(sub, d, ch->last_tag);
+    else
+        write_failed_before(sub, d, ch->last_tag);
     /* A client that must settle is waited for: it begins while the rest of the turn goes on. */
     if (LV_UNLIKELY(ch->conn->s.conn.out_bytes > LV_OUT_EAGER_BYTES) && d->slot != LV_SLOT_NONE)
         lv_conn_flush(&ch->conn->s.conn);
@@ -237,7 +255,9 @@ void lv_amqp_chan_resume(struct lv_amqp_chan *ch)
 
     while (!limit_is_reached(ch) && (l = lv_list_pop(&ch->held)) != NULL) {
         struct held *h = LV_CONTAINER_OF(l, struct held, link);
-        struct lv_delivery d = { .msg = h->msg, .slot = h->slot, .redelivered = h->redelivered };
+        struct lv_delivery d = {
+            .msg = h->msg, .slot = h->slot, .failures = h->failures, .redelivered = h->redelivered
+        };
         (void)lv_amqp_deliver(&h->sub->sub, &d);
         held_free(h);
     }
@@ -417,7 +437,9 @@ static void write_get_ok(struct lv_amqp_chan *ch, const struct lv_call *call, ui
                  .redelivered = call->redelivered, .exchange = lv_msg_exchange(call->msg),
                  .routing_key = lv_msg_key(call->msg),
                  .message_count = (uint32_t)LV_MIN(call->messages, UINT32_MAX));
-    lv_amqp_write_content(ch->conn, ch->number, call->msg);
+    struct lv_msg *msg = lv_amqp_with_count(call->msg, call->failures);
+    lv_amqp_write_content(ch->conn, ch->number, msg);
+    lv_msg_unref(msg);
 }
 
 static void count_got(struct lv_amqp_used *used, const struct lv_call *call)

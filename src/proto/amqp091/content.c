@@ -1,4 +1,6 @@
 /* Contents out: header and body frames of a message, for basic.return, get-ok and large deliveries. */
+#include "base/mem.h"
+#include "base/props.h"
 #include "proto/amqp091/amqp_priv.h"
 
 static void release_msg(void *owner)
@@ -60,6 +62,28 @@ void lv_amqp_write_content(struct lv_amqp_conn *ac, uint16_t number, struct lv_m
         write_body(ac, number, msg, lv_bytes(msg->body + at, part));
         at += part;
     }
+}
+
+#define COUNT_HEADER "x-delivery-count"
+
+struct lv_msg *lv_amqp_with_count(struct lv_msg *msg, uint32_t failures)
+{
+    size_t cap = msg->props_len + LV_PROPS_WITH_HEADER_MORE(sizeof(COUNT_HEADER) - 1);
+    uint8_t *props = failures != 0 ? lv_mem_alloc(cap, LV_TAG_CHANNEL) : NULL;
+    struct lv_msg *told = NULL;
+
+    if (props != NULL) {
+        struct lv_wr w = lv_wr(props, cap);
+        if (lv_props_write_with_header(&w, lv_msg_props(msg), COUNT_HEADER, failures) == LV_OK)
+            told = lv_msg_new(lv_msg_exchange(msg), lv_msg_key(msg), lv_bytes(props, w.used),
+                              msg->body_len);
+        lv_mem_free(props, LV_TAG_CHANNEL);
+    }
+    if (told == NULL)
+        return lv_msg_keep(msg); /* kept already: cannot fail */
+    if (msg->body_len != 0)
+        memcpy(lv_msg_body_room(told), msg->body, msg->body_len);
+    return told;
 }
 
 void lv_amqp_return(struct lv_amqp_chan *ch, const struct lv_msg *msg)

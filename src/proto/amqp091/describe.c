@@ -13,7 +13,7 @@ static struct lv_consumer_info *consumer(const struct lv_amqp_sub *sub, struct l
     out->prefetch = sub->sub.limit;
     out->ack_required = !sub->sub.no_ack;
     out->exclusive = sub->is_exclusive;
-    out->is_active = true;
+    out->activity = lv_sub_activity(&sub->sub, lv_amqp_sub_queue(sub));
     return out;
 }
 

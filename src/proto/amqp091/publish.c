@@ -86,8 +86,7 @@ static bool check_expiration(struct lv_amqp_chan *ch, const struct lv_props *pro
     else if (v > UINT64_C(315360000000))
         snprintf(reason, sizeof(reason), "{value_too_large,%" PRIu64 "}", v);
     else {
-        msg->has_expiration = true;
-        msg->ttl_ms = (uint32_t)LV_MIN(v, UINT32_MAX);
+        lv_msg_set_ttl_ms(msg, v);
         return true;
     }
     lv_amqp_error(ch, 406, "invalid expiration '%.*s': %s", LV_BYTES_FMT(text), reason);
@@ -189,10 +188,7 @@ static struct lv_msg *with_props(const struct lv_msg *m, struct lv_bytes props,
         return NULL;
     if (m->body_len != 0)
         memcpy(lv_msg_body_room(copy), m->body, m->body_len);
-    copy->persistent = m->persistent;
-    copy->priority = m->priority;
-    copy->has_expiration = m->has_expiration;
-    copy->ttl_ms = m->ttl_ms;
+    lv_msg_mark_as(copy, m);
     return copy;
 }
 
@@ -318,6 +314,7 @@ static void publish(struct lv_amqp_chan *ch, struct publish *p)
 {
     p->msg->persistent = p->props.delivery_mode == 2;
     p->msg->priority = p->props.priority;
+    p->msg->has_priority = (p->props.flags & LV_PROP_PRIORITY) != 0;
     if (LV_UNLIKELY((p->props.flags & RARE_PROPS) != 0)) {
         if (!publish_reply(ch, p))
             publish_rare(ch, p);

@@ -24,6 +24,7 @@ static struct lv_msg message(struct lv_bytes props)
         .key_len = 1,
         .props = props.ptr,
         .props_len = (uint32_t)props.len,
+        .has_died = true,
     };
 }
 

@@ -27,7 +27,7 @@ static void gone(struct lv_consumer *c)
     ((struct worker *)c->owner)->is_gone = true;
 }
 
-static const struct lv_queue_sink sink = { give, gone, NULL, NULL };
+static const struct lv_queue_sink sink = { .deliver = give, .cancelled = gone };
 
 static void worker_start(struct worker *w, struct lv_queue *q)
 {

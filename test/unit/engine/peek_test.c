@@ -15,7 +15,7 @@ static void on_cancelled(struct lv_consumer *c)
     (void)c;
 }
 
-static const struct lv_queue_sink sink = { on_deliver, on_cancelled, NULL, NULL };
+static const struct lv_queue_sink sink = { .deliver = on_deliver, .cancelled = on_cancelled };
 
 /* Messages 0 to count-1; 0 to 2 are taken, then 1 comes back. */
 static struct lv_queue *queue_of(uint32_t count, uint32_t slots[3])
