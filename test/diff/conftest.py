@@ -35,7 +35,7 @@ def pytest_report_header(config):
 def oracle(request):
     """RabbitMQ's answer to a scenario, or None where there is no rabbitmq-server."""
     if is_installed():
-        with RabbitMQ() as broker:
+        with RabbitMQ(has_http=True) as broker:
             yield _player(request, broker)
     elif request.config.getoption("--record", False):
         pytest.exit("--record needs rabbitmq-server")
@@ -49,7 +49,7 @@ def leveret(request):
     if request.config.getoption("--oracle-only", False):
         yield None
     else:
-        broker = Leveret().start()
+        broker = Leveret(http_listen="127.0.0.1:0").start()
         yield _player(request, broker)
         code = broker.stop()
         assert code == 0, f"after SIGTERM the broker ended with code {code}"
@@ -61,11 +61,11 @@ def _player(request, broker):
     request.addfinalizer(lambda: pool.shutdown(cancel_futures=True))
     selected = [item.callspec.params["scenario"] for item in request.session.items
                 if "scenario" in getattr(item, "fixturenames", ())]
-    running = {s.id: pool.submit(runner.run, s, broker.amqp_port) for s in selected}
+    running = {s.id: pool.submit(runner.run, s, broker) for s in selected}
 
     def play(scenario):
         future = running.get(scenario.id)
-        return future.result() if future else runner.run(scenario, broker.amqp_port)
+        return future.result() if future else runner.run(scenario, broker)
     return play
 
 

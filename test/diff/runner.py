@@ -9,6 +9,7 @@ import time
 import scenario as dsl
 import transcript
 import wire
+from support.policies import set_policy
 from wire import Wire
 
 ANSWERS = {"basic.get": ("basic.get-ok", "basic.get-empty")}
@@ -19,8 +20,8 @@ HANDSHAKE = {name: {field.name for field in wire.METHODS[name].fields}
              for name in ("connection.start-ok", "connection.tune-ok", "connection.open")}
 
 
-def run(scenario, port):
-    return _Run(scenario, port).play()
+def run(scenario, broker):
+    return _Run(scenario, broker.amqp_port, broker.http_port).play()
 
 
 def expected_of(scenario, answers_of_rabbitmq):
@@ -42,8 +43,8 @@ class _Peer:
 
 
 class _Run:
-    def __init__(self, scenario, port):
-        self.scenario, self.port = scenario, port
+    def __init__(self, scenario, port, http_port):
+        self.scenario, self.port, self.http_port = scenario, port, http_port
         self.peers, self.names = {}, {}
         self.placeholders = transcript.Placeholders()
         self.answers = []                   # to the step that is being played
@@ -218,6 +219,14 @@ class _Run:
         peer = self.peers.pop(step.who)
         peer.wire.close_socket()
 
+    def _do_policy(self, _step, words):
+        values = dsl.fields(words)
+        definition = {key: _json(value) for key, value in values.pop("definition").value}
+        status = set_policy(self.http_port, values.pop("queue"), definition,
+                            is_operator=values.pop("operator", False), **values)
+        if status not in (201, 204):
+            self.answers.append(f"policy: {status}")
+
     # connections
 
     def _login(self, name, values):
@@ -283,3 +292,7 @@ class _Run:
         if not self.answers:
             self.answers.append(f"{peer.name} (socket closed)")
         return None
+
+
+def _json(value):
+    return value.decode() if isinstance(value, bytes) else value

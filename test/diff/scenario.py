@@ -27,6 +27,8 @@ Steps that are not methods:
     a eof                   the broker closes the socket
     a drop                  close the socket without a word
     wait N                  sleep N milliseconds
+    policy queue=$q definition={..} [name= priority= apply_to= operator]
+                            a policy for this queue; nothing in the definition takes it away
 
 `$q` is a name that belongs to this scenario alone. `let g=queue` at the end of a call keeps a
 field of its answer as `$g`. Values: 5, true, word, "text\\x00", {key: value, ..}, [a, b], void,
@@ -102,8 +104,8 @@ def _add_line(scenario, line):
         who, rest = line.split(None, 1)
         name = re.fullmatch(r"([a-z]+)(\d*)", who)
         verb, _, words = rest.partition(" ")
-        if who == "wait":
-            scenario.steps.append(Step(line, None, None, "wait", rest, None))
+        if who in ("wait", "policy"):
+            scenario.steps.append(Step(line, None, None, who, rest, None))
             return
         if not name:
             raise ValueError("a step begins with a connection and a channel, e.g. a1")

@@ -238,8 +238,9 @@ static struct copy *add_copy(struct model_queue *q, uint32_t number, bool persis
         q->cap = q->cap != 0 ? q->cap * 2 : 64;
         q->copies = must(realloc(q->copies, q->cap * sizeof(*q->copies)));
     }
-    q->copies[q->count] =
-        (struct copy){ .number = number, .state = READY, .persistent = persistent, .end = NEVER };
+    q->copies[q->count] = (struct copy){
+        .number = number, .state = READY, .persistent = persistent, .is_known = true, .end = NEVER
+    };
     return &q->copies[q->count++];
 }
 
@@ -1656,7 +1657,7 @@ static void prune(struct world *w, struct found **survivors, const size_t *count
                                 .persistent = true,
                                 .was_seen = c->was_seen,
                                 .failed = c->failed,
-                                .is_known = how == WORLD_STOP,
+                                .is_known = c->is_known && how == WORLD_STOP,
                                 .mark = c->was_seen         ? MARK_YES
                                         : how == WORLD_STOP ? c->mark
                                                             : MARK_MAYBE };
