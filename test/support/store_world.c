@@ -295,6 +295,12 @@ static void check_failures(struct copy *c, const struct lv_delivery *d, bool is_
     c->is_known = true;
 }
 
+/* What must be stable for that to be so which a queue has just logged. */
+static lv_lsn drop_end_now(const struct world *w, const struct model_queue *q)
+{
+    return w->config.is_lenient ? NEVER : LV_MAX(journal_of(w->host, q->id)->end, 1u);
+}
+
 /* The delivery is the next message of its queue, whole, and marked as it must be. */
 static void handed(struct world *w, struct model_queue *q, const struct lv_delivery *d, bool no_ack)
 {
@@ -318,7 +324,10 @@ static void handed(struct world *w, struct model_queue *q, const struct lv_deliv
     c->slot = d->slot;
     c->state = no_ack ? GONE : UNSETTLED;
     w->totals.delivered++;
-    if (no_ack) {
+    if (no_ack && w->in_tx && !journal_of(w->host, q->id)->is_collecting) {
+        c->drop_end =
+            drop_end_now(w, q); /* between the parts of a transaction, and in none of them */
+    } else if (no_ack) {
         CHECK(w->touched_count < TOUCHED_MAX);
         w->touched[w->touched_count++] = (struct place){ q, i };
     } else {
@@ -375,7 +384,7 @@ static void settle_touched(struct world *w)
     for (size_t i = 0; i < w->touched_count; i++) {
         struct model_queue *q = w->touched[i].q;
         struct copy *c = &q->copies[w->touched[i].i];
-        c->drop_end = w->config.is_lenient ? NEVER : LV_MAX(journal_of(w->host, q->id)->end, 1u);
+        c->drop_end = drop_end_now(w, q);
     }
     w->touched_count = 0;
 }
