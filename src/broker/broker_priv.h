@@ -225,7 +225,7 @@ enum lv_broker_mail {
     LV_MAIL_VHOST_ENDED, /* w0 vhost, w1 how far; to the registry */
     LV_MAIL_RULES,       /* w0 vhost, only to be compared; a how far: policies changed */
     LV_MAIL_DEAD_LETTER, /* w0 queue, w1 msg (shared, with a reference), w2 letter, w3 LSN */
-    LV_MAIL_BURIED,      /* w0 letter: a queue on another loop has it */
+    LV_MAIL_BURIED,      /* w0 letter: a queue on another loop has it; a 1: had no memory */
     LV_MAIL_OP_COUNT,
 };
 

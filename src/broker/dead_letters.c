@@ -19,6 +19,7 @@ struct lv_dead_letter {
     uint32_t slot; /* LV_SLOT_NONE: it never was in it */
     uint32_t lack; /* acceptances on other loops still to come */
     enum lv_death why;
+    bool is_short; /* memory was: not everybody has it */
 };
 
 static void count(struct lv_home_queue *hq, enum lv_death why)
@@ -60,6 +61,7 @@ static void bury(struct lv_shard *shard, struct lv_dead_letter *dead)
         lv_queue_bury(hq->queue, dead->slot, lv_shard_wall(shard));
     if (dead->self != 0)
         lv_handles_remove(&shard->dying, dead->self);
+    lv_msg_unref(dead->msg);
     lv_mem_free(dead, LV_TAG_BROKER);
 }
 
@@ -130,59 +132,85 @@ static void send_away(struct lv_shard *shard, struct lv_dead_letter *dead, lv_ha
     dead->lack++;
 }
 
-static void publish_here(struct lv_shard *shard, lv_handle queue, struct lv_msg *msg)
+/* false: no memory. A queue that is full has had its chance: dead letters are sent once. */
+static bool publish_here(struct lv_shard *shard, lv_handle queue, struct lv_msg *msg)
 {
     struct lv_home_queue *hq = lv_home_find(shard, queue);
 
-    if (hq != NULL) /* a queue that is full has had its chance: dead letters are sent once */
-        (void)!lv_queue_publish(hq->queue, msg, lv_shard_wall(shard));
+    return hq == NULL || lv_queue_publish(hq->queue, msg, lv_shard_wall(shard)) != LV_ENOMEM;
 }
 
-/* To every queue it is for: those here at once, as what they log need not be logged again for the others. */
-static void deliver(struct lv_home_queue *hq, struct lv_dead_letter *dead, struct lv_msg *msg)
+/* To every queue it is for: those here at once, as what they log need not be logged again for the others. false: some may not
+ * have got it for want of memory. */
+static bool deliver(struct lv_home_queue *hq, struct lv_dead_letter *dead, struct lv_msg *msg)
 {
     struct lv_shard *shard = hq->shard;
     struct lv_route *rt = &shard->route;
     lv_handle homes[32], *list = homes;
+    bool is_whole = true;
     size_t count = 0;
 
     if (rt->count > LV_ARRAY_LEN(homes))
         list = lv_mem_alloc(rt->count * sizeof(*list), LV_TAG_BROKER);
-    for (size_t i = 0; list != NULL && i < rt->count; i++) {
+    if (list == NULL)
+        return false;
+    for (size_t i = 0; i < rt->count; i++) {
         struct lv_queue_entry *entry = (struct lv_queue_entry *)rt->queues[i];
         if (lv_death_is_cycle(lv_msg_props(msg), entry->dest.name.key, dead->why))
             continue;
         lv_handle home = lv_home_of(shard, hq->vhost, entry);
+        is_whole = is_whole && home != LV_HOME_NONE_YET;
         if (home != LV_HOME_NONE_YET && home != LV_HOME_NONE_EVER)
             list[count++] = home;
     }
     for (size_t i = 0; i < count; i++)
         if (lv_handle_loop(list[i]) == shard->index)
-            publish_here(shard, list[i], msg);
-    for (size_t i = 0; i < count; i++)
-        if (lv_handle_loop(list[i]) != shard->index &&
-            (dead->self != 0 || lv_handles_add(&shard->dying, dead, &dead->self) == LV_OK))
+            is_whole = publish_here(shard, list[i], msg) && is_whole;
+    for (size_t i = 0; i < count; i++) {
+        if (lv_handle_loop(list[i]) == shard->index)
+            continue;
+        if (dead->self != 0 || lv_handles_add(&shard->dying, dead, &dead->self) == LV_OK)
             send_away(shard, dead, list[i], msg);
+        else
+            is_whole = false;
+    }
     if (list != homes)
         lv_mem_free(list, LV_TAG_BROKER);
+    return is_whole;
+}
+
+/* It is sent once more in a later turn: without memory twice is better than never. */
+static void send_again(struct lv_shard *shard, struct lv_dead_letter *dead)
+{
+    if (dead->self != 0)
+        lv_handles_remove(&shard->dying, dead->self);
+    dead->self = 0;
+    dead->lack = 0;
+    dead->is_short = false;
+    lv_list_push(&shard->dead, &dead->link);
+}
+
+static void finish(struct lv_shard *shard, struct lv_dead_letter *dead)
+{
+    if (dead->is_short)
+        send_again(shard, dead);
+    else
+        bury(shard, dead);
 }
 
 static void send(struct lv_shard *shard, struct lv_dead_letter *dead)
 {
     struct lv_home_queue *hq = lv_home_find(shard, dead->queue);
-    struct lv_msg *msg = NULL;
-
-    if (hq != NULL && hq->rules != NULL && hq->rules->has_dlx)
-        msg = letter(hq, dead);
-    if (msg != NULL) {
-        if (route(hq, dead, msg) == LV_OK)
-            deliver(hq, dead, msg);
-        lv_msg_unref(msg);
+    if (hq != NULL && hq->rules != NULL && hq->rules->has_dlx) {
+        struct lv_msg *msg = letter(hq, dead);
+        enum lv_err err = msg != NULL ? route(hq, dead, msg) : LV_ENOMEM;
+        if (err == LV_ENOMEM || (err == LV_OK && !deliver(hq, dead, msg)))
+            dead->is_short = true;
+        if (msg != NULL)
+            lv_msg_unref(msg);
     }
-    lv_msg_unref(dead->msg);
-    dead->msg = NULL;
     if (dead->lack == 0)
-        bury(shard, dead);
+        finish(shard, dead);
 }
 
 void lv_dead_letters_turn(struct lv_shard *shard)
@@ -190,6 +218,9 @@ void lv_dead_letters_turn(struct lv_shard *shard)
     struct lv_link list;
     struct lv_link *l;
 
+    if (shard->journal.open_parts !=
+        0) /* what died may have come with a transaction that is still to count */
+        return;
     lv_list_init(&list); /* who dies of it waits for the next turn */
     lv_list_splice(&list, &shard->dead);
     if (shard->broker->store != NULL)
@@ -211,8 +242,10 @@ void lv_dead_letters_drop(struct lv_shard *shard)
         lv_msg_unref(dead->msg);
         lv_mem_free(dead, LV_TAG_BROKER);
     }
-    while ((dead = lv_handles_next(&shard->dying, &pos)) != NULL)
+    while ((dead = lv_handles_next(&shard->dying, &pos)) != NULL) {
+        lv_msg_unref(dead->msg);
         lv_mem_free(dead, LV_TAG_BROKER);
+    }
 }
 
 static void arrived(struct lv_shard *shard, const struct lv_mail *m)
@@ -220,7 +253,7 @@ static void arrived(struct lv_shard *shard, const struct lv_mail *m)
     struct lv_msg *msg = (struct lv_msg *)m->w[1];
     struct lv_mail back = { .op = LV_MAIL_BURIED, .w = { m->w[2] } };
 
-    publish_here(shard, m->w[0], msg);
+    back.a = !publish_here(shard, m->w[0], msg);
     lv_msg_unref(msg);
     if (m->w[3] != 0)
         lv_journal_hold(&shard->journal, m->w[3], -1);
@@ -234,6 +267,9 @@ void lv_broker_mail_dead_letters(struct lv_shard *shard, const struct lv_mail *m
         return;
     }
     struct lv_dead_letter *dead = lv_handles_get(&shard->dying, m->w[0]);
-    if (dead != NULL && --dead->lack == 0)
-        bury(shard, dead);
+    if (dead == NULL)
+        return;
+    dead->is_short = dead->is_short || m->a != 0;
+    if (--dead->lack == 0)
+        finish(shard, dead);
 }

@@ -798,6 +798,12 @@ void lv_load_return(struct lv_load *load, struct lv_queue *q, lv_time_ms now)
 
 void lv_queue_unblocked(struct lv_queue *q, uint64_t now)
 {
+    lv_time_ms blocked_at = q->blocked_at;
+
     q->has_failed = false;
+    q->blocked_at = 0;
+    if (blocked_at !=
+        0) /* who could not be handed out only because of the log has not expired meanwhile */
+        lv_queue_hand_out(q, LV_MIN(blocked_at, now));
     go_on(q, now);
 }

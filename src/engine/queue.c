@@ -169,15 +169,19 @@ static inline void hand_over(struct lv_queue *q, struct lv_consumer *c, const st
 static inline enum lv_err await_next(struct lv_queue *q, lv_time_ms now)
 {
     while (lv_queue_has_ready(q)) {
-        if (LV_UNLIKELY(q->journal != NULL) && !lv_queue_head_can_go(q))
+        if (LV_UNLIKELY(q->journal != NULL) && !lv_queue_head_can_go(q)) {
+            if (q->blocked_at == 0 && lv_list_linked(&q->blocked))
+                q->blocked_at = now;
             return lv_queue_has_ready(q) ? LV_EAGAIN : LV_ENOTFOUND;
-        if (LV_LIKELY(!q->is_swept) || !lv_queue_next_dies(q, now))
-            return LV_OK;
+        }
+        enum lv_err err = LV_LIKELY(!q->is_swept) ? LV_OK : lv_queue_next_dies(q, now);
+        if (err != LV_EEXISTS)
+            return err;
     }
     return LV_ENOTFOUND;
 }
 
-static inline void hand_out(struct lv_queue *q, lv_time_ms now)
+inline void lv_queue_hand_out(struct lv_queue *q, lv_time_ms now)
 {
     if (q->round.top == NULL || !lv_queue_has_ready(q))
         return;
@@ -202,8 +206,9 @@ static inline void hand_out(struct lv_queue *q, lv_time_ms now)
 
 void lv_queue_dispatch(struct lv_queue *q, lv_time_ms now)
 {
-    hand_out(q, now);
-    if (LV_UNLIKELY(q->is_swept))
+    lv_queue_hand_out(q, now);
+    /* What a consumer will take when the log allows it has not come too late, and is not too much. */
+    if (LV_UNLIKELY(q->is_swept) && !(q->round.top != NULL && lv_list_linked(&q->blocked)))
         lv_queue_sweep(q, now);
 }
 

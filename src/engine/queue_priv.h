@@ -51,6 +51,7 @@ struct lv_queue {
     bool is_swept;   /* there may be something for lv_queue_sweep */
     uint32_t dying;
     uint64_t guessed_bytes; /* of ready_bytes: messages from before the restart that were not read yet, by their records */
+    lv_time_ms blocked_at;        /* since when a taker waits for the log; 0: none does */
     lv_time_ms wake_at;           /* asked for; LV_QUEUE_NO_LIMIT: nothing is */
     struct lv_queue_rules *rules; /* NULL: none */
     struct lv_mark *marks;        /* by sequence number */
@@ -161,6 +162,8 @@ static inline void lv_queue_unmark(struct lv_queue *q, const struct lv_entry *e)
 void lv_queue_marks_free(struct lv_queue *q);
 
 /* queue.c */
+/* Hands out what there is, without looking for what may not stay. */
+void lv_queue_hand_out(struct lv_queue *q, lv_time_ms now);
 /* Takes the first message of a lane, or the oldest that came back; it must be here. With `wants_slot` it stays in the queue under
  * d->slot, counted nowhere yet; otherwise it is gone and d->msg is the caller's reference. LV_ENOMEM: nothing changed. */
 enum lv_err lv_queue_take_ready(struct lv_queue *q, struct lv_lane *lane, bool wants_slot,
@@ -176,8 +179,9 @@ static inline void lv_queue_tell(struct lv_queue *q, const struct lv_delivery *d
     if (q->sink->died != NULL)
         q->sink->died(q->owner, d, why);
 }
-/* Does what is next, and here, die instead of being handed out? Then it has. */
-bool lv_queue_next_dies(struct lv_queue *q, lv_time_ms now);
+/* Does what is next, and here, die instead of being handed out? LV_OK: no; LV_EEXISTS: it has, and there may be another next;
+ * LV_EAGAIN: when those that die now have been buried. */
+enum lv_err lv_queue_next_dies(struct lv_queue *q, lv_time_ms now);
 /* Ends what may not stay. */
 void lv_queue_sweep(struct lv_queue *q, lv_time_ms now);
 /* Must it be refused? Then it was told. */

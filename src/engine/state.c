@@ -108,25 +108,25 @@ static int by_order(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* What was handed out, came back, or could not be read: older than all that is in the ready list. */
+/* What was handed out, came back, or could not be read: older than all that is in the ready list. In the list a page stands as
+ * its first entry does, with the chunk for a place, which is even. */
 static enum lv_err put_slots(struct writer *s)
 {
     const struct lv_slots *slots = &s->q->slots;
     enum lv_err err = LV_OK;
     size_t n = 0, most = slots->used;
 
-    for (struct lv_ready_chunk *c = s->q->passed; c != NULL && err == LV_OK; c = c->next) {
+    for (const struct lv_ready_chunk *c = s->q->passed; c != NULL; c = c->next)
         most++;
-        if (c->is_page)
-            err = put_page(s, c);
-    }
-    if (most == 0 || err != LV_OK)
-        return err;
+    if (most == 0)
+        return LV_OK;
     struct lv_entry *list = lv_mem_alloc(most * sizeof(*list), LV_TAG_QUEUE);
     if (list == NULL)
         return LV_ENOMEM;
-    for (const struct lv_ready_chunk *c = s->q->passed; c != NULL; c = c->next)
-        if (!c->is_page && lv_queue_is_kept(s->q, &c->entries[0]))
+    for (struct lv_ready_chunk *c = s->q->passed; c != NULL; c = c->next)
+        if (c->is_page)
+            list[n++] = (struct lv_entry){ .place = (uintptr_t)c, .order = *lv_page_first(c) };
+        else if (lv_queue_is_kept(s->q, &c->entries[0]))
             list[n++] = c->entries[0];
     for (unsigned k = 0; k < slots->count; k++) {
         for (uint32_t i = 0; i < slots->chunks[k]->fresh; i++) {
@@ -135,13 +135,15 @@ static enum lv_err put_slots(struct writer *s)
                 continue;
             list[n].place = lv_queue_place(s->q, &slot->entry);
             list[n++].order =
-                slot->entry.order | (lv_slot_is_returned(slot) ? 0 : LV_ORDER_REDELIVERED);
+                slot->entry.order | (slot->next == LV_SLOT_UNSETTLED ? LV_ORDER_REDELIVERED : 0);
         }
     }
     if (n > 1)
         qsort(list, n, sizeof(*list), by_order);
     for (size_t i = 0; i < n && err == LV_OK; i++)
-        err = put_entry(s, list[i].place, list[i].order);
+        err = lv_entry_is_here(&list[i])
+                  ? put_page(s, (struct lv_ready_chunk *)(uintptr_t)list[i].place)
+                  : put_entry(s, list[i].place, list[i].order);
     lv_mem_free(list, LV_TAG_QUEUE);
     return err;
 }

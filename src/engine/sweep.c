@@ -64,13 +64,12 @@ static bool is_due(const struct lv_queue *q, const struct lv_entry *e, lv_time_m
     return *at <= now;
 }
 
-static bool kill_returned(struct lv_queue *q, enum lv_death why)
+static void kill_returned(struct lv_queue *q, enum lv_death why)
 {
     struct lv_delivery d;
 
     lv_queue_take_returned(q, wants_dead_letters(q), &d);
     die(q, &d, why);
-    return true;
 }
 
 static bool kill_ready(struct lv_queue *q, struct lv_lane *lane, enum lv_death why)
@@ -88,15 +87,23 @@ static const struct lv_entry *oldest_returned(const struct lv_queue *q)
     return &lv_slot_at(&q->slots, q->returned.oldest)->entry;
 }
 
-bool lv_queue_next_dies(struct lv_queue *q, lv_time_ms now)
+enum lv_err lv_queue_next_dies(struct lv_queue *q, lv_time_ms now)
 {
+    bool is_returned = lv_queue_is_returned_next(q);
+    struct lv_entry e = is_returned ? *oldest_returned(q) : lv_ready_peek(&q->head->ready);
     enum lv_death why;
     lv_time_ms at;
 
-    if (lv_queue_is_returned_next(q))
-        return is_due(q, oldest_returned(q), now, &why, &at) && kill_returned(q, why);
-    struct lv_entry e = lv_ready_peek(&q->head->ready);
-    return is_due(q, &e, now, &why, &at) && kill_ready(q, q->head, why);
+    /* Who comes at the very moment may still be handed out. */
+    if (!is_due(q, &e, now - LV_MIN(now, 1u), &why, &at))
+        return LV_OK;
+    if (q->dying >= DYING_MAX)
+        return LV_EAGAIN;
+    if (is_returned)
+        kill_returned(q, why);
+    else if (!kill_ready(q, q->head, why))
+        return LV_OK; /* no memory for its slot: late, but not lost */
+    return LV_EEXISTS;
 }
 
 /* ---- what is too old ---- */
@@ -226,7 +233,7 @@ void lv_queue_bury(struct lv_queue *q, uint32_t slot, lv_time_ms now)
     lv_queue_forget(q, slot);
     lv_queue_note(q);
     if (q->is_swept && q->dying == 0)
-        lv_queue_sweep(q, now);
+        lv_queue_dispatch(q, now);
 }
 
 static bool is_none(const struct lv_queue_rules *r)
@@ -309,6 +316,7 @@ void lv_queue_not_accepted(struct lv_queue *q, uint32_t slot, enum lv_outcome ou
     enum lv_death why = LV_DEATH_REJECTED;
     struct lv_delivery d = { .msg = s->entry.msg, .slot = slot };
 
+    s->entry.order |= LV_ORDER_REDELIVERED; /* should it come again after all */
     if (outcome == LV_FAILED) {
         why = LV_DEATH_DELIVERY_LIMIT;
         if (!q->rules->counts_failures || count_failure(q, slot) <= q->rules->delivery_limit) {

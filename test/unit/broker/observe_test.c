@@ -374,7 +374,7 @@ LV_TEST(census)
     CHECK(is_text(consumer->tag, "t") && is_text(consumer->queue, "q"));
     CHECK_EQ(consumer->arguments.len, sizeof(arguments) - 1);
     CHECK_EQ(consumer->prefetch, 7);
-    CHECK(consumer->ack_required && !consumer->exclusive && consumer->is_active);
+    CHECK(consumer->ack_required && !consumer->exclusive && consumer->activity == LV_ACTIVITY_UP);
     uint64_t id = c->id;
     lv_census_fini(&census);
 
