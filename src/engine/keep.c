@@ -433,8 +433,10 @@ void lv_queue_drop_slots(struct lv_queue *q, const uint32_t *slots, size_t n)
     struct drops d = { .q = q };
 
     for (size_t i = 0; i < n; i++) {
-        const struct lv_entry *e = &lv_slot_at(&q->slots, slots[i])->entry;
-        lv_queue_forget_passing(q, e);
+        const struct lv_slot *s = lv_slot_at(&q->slots, slots[i]);
+        const struct lv_entry *e = &s->entry;
+        if (s->next != LV_SLOT_DYING)
+            lv_queue_forget_passing(q, e);
         if (!lv_entry_is_logged(e))
             continue;
         if (lv_queue_is_kept(q, e))
@@ -511,10 +513,13 @@ static void drop_passed(struct lv_queue *q, struct drops *d)
 {
     for (struct lv_ready_chunk *c = q->passed; c != NULL; c = c->next) {
         uint64_t first = c->entries[0].order >> LV_ORDER_SHIFT;
-        if (c->is_page && q->is_durable)
-            drops_add(d, first, (*lv_page_last(c) >> LV_ORDER_SHIFT) - first + 1);
-        else if (!c->is_page && lv_queue_is_kept(q, &c->entries[0]))
-            drops_add(d, first, 1);
+        uint64_t count = c->is_page ? (*lv_page_last(c) >> LV_ORDER_SHIFT) - first + 1 : 1;
+        if (c->is_page)
+            lv_queue_unmark_range(q, first, count);
+        else
+            lv_queue_unmark(q, &c->entries[0]);
+        if (c->is_page ? q->is_durable : lv_queue_is_kept(q, &c->entries[0]))
+            drops_add(d, first, count);
     }
 }
 
@@ -538,8 +543,9 @@ void lv_queue_purge_kept(struct lv_queue *q)
     for (struct lv_lane *lane = q->lanes; lane != NULL && q->is_durable; lane = lane->next) {
         if (lane->ready.count == 0)
             continue;
-        uint64_t first = first_seq(&lane->ready);
-        drops_add(&d, first, q->seq_next - lv_seq_count(first));
+        uint64_t first = first_seq(&lane->ready), count = q->seq_next - lv_seq_count(first);
+        lv_queue_unmark_range(q, first, count); /* some came back before the last restart */
+        drops_add(&d, first, count);
     }
     if (d.count != 0)
         lv_queue_changed(q);
@@ -762,7 +768,7 @@ static void shed_loaded(struct lv_load *load)
     j->sheds = load;
 }
 
-static void go_on(struct lv_queue *q, lv_time_ms now)
+void lv_queue_go_on(struct lv_queue *q, lv_time_ms now)
 {
     lv_queue_dispatch(q, now);
     if (q->wants_get && lv_queue_has_ready(q) && !lv_queue_head_can_go(q))
@@ -793,7 +799,7 @@ void lv_load_return(struct lv_load *load, struct lv_queue *q, lv_time_ms now)
     bool is_for_queue = q != NULL && load->kind != LV_LOAD_MOVE;
     lv_load_free(load);
     if (is_for_queue && !q->has_failed && !q->is_asking)
-        go_on(q, now);
+        lv_queue_go_on(q, now);
 }
 
 void lv_queue_unblocked(struct lv_queue *q, uint64_t now)
@@ -804,6 +810,6 @@ void lv_queue_unblocked(struct lv_queue *q, uint64_t now)
     q->blocked_at = 0;
     if (blocked_at !=
         0) /* who could not be handed out only because of the log has not expired meanwhile */
-        lv_queue_hand_out(q, LV_MIN(blocked_at, now));
-    go_on(q, now);
+        lv_queue_hand_out(q, LV_MIN(blocked_at - 1, now));
+    lv_queue_go_on(q, now);
 }

@@ -38,6 +38,18 @@ void lv_queue_unmark_slow(struct lv_queue *q, uint64_t seq)
     lv_mem_free(mark, LV_TAG_QUEUE);
 }
 
+void lv_queue_unmark_range(struct lv_queue *q, uint64_t first, uint64_t count)
+{
+    struct lv_mark *mark, *next;
+
+    HASH_ITER (hh, q->marks, mark, next) {
+        if (mark->seq < first || mark->seq - first >= count)
+            continue;
+        HASH_DEL(q->marks, mark);
+        lv_mem_free(mark, LV_TAG_QUEUE);
+    }
+}
+
 void lv_queue_marks_free(struct lv_queue *q)
 {
     struct lv_mark *mark, *next;

@@ -59,8 +59,9 @@ static void look_at_slots(const struct lv_queue *q, struct lv_peek *p)
         for (uint32_t i = 0; i < chunk->fresh; i++) {
             const struct lv_slot *s = &chunk->slots[i];
             bool is_unsettled = s->next == LV_SLOT_UNSETTLED;
-            if (s->entry.place != 0 && s->next != LV_SLOT_DYING &&
-                (is_unsettled ? p->unsettled : p->ready))
+            if (s->entry.place == 0 || s->next == LV_SLOT_DYING)
+                continue;
+            if (is_unsettled ? p->unsettled : p->ready)
                 note(p, &s->entry, away_place(q, &s->entry), is_unsettled);
         }
     }

@@ -165,7 +165,8 @@ static inline void hand_over(struct lv_queue *q, struct lv_consumer *c, const st
         lv_consumer_pause(c);
 }
 
-/* LV_OK: the next message may be handed out. LV_ENOTFOUND: there is none; LV_EAGAIN: it is on its way. */
+/* LV_OK: the next message may be handed out. LV_ENOTFOUND: there is none; LV_EAGAIN: it is on its way. LV_ENOMEM: it is dead,
+ * and there was none to say so. */
 static inline enum lv_err await_next(struct lv_queue *q, lv_time_ms now)
 {
     while (lv_queue_has_ready(q)) {
@@ -174,8 +175,8 @@ static inline enum lv_err await_next(struct lv_queue *q, lv_time_ms now)
                 q->blocked_at = now;
             return lv_queue_has_ready(q) ? LV_EAGAIN : LV_ENOTFOUND;
         }
-        enum lv_err err = LV_LIKELY(!q->is_swept) ? LV_OK : lv_queue_next_dies(q, now);
-        if (err != LV_EEXISTS)
+        enum lv_err err = LV_LIKELY(!q->is_swept) ? LV_OK : lv_queue_next_lives(q, now);
+        if (err != LV_ENOTFOUND)
             return err;
     }
     return LV_ENOTFOUND;
@@ -186,7 +187,8 @@ inline void lv_queue_hand_out(struct lv_queue *q, lv_time_ms now)
     if (q->round.top == NULL || !lv_queue_has_ready(q))
         return;
     lv_queue_note(q);
-    while (q->round.top != NULL && await_next(q, now) == LV_OK) {
+    /* Who hears of a death may pause consumers, too. */
+    while (q->round.top != NULL && await_next(q, now) == LV_OK && q->round.top != NULL) {
         struct lv_consumer *c = lv_round_next(&q->round);
         struct lv_delivery d;
         bool no_ack = c->no_ack;
@@ -297,9 +299,13 @@ enum lv_err lv_queue_publish(struct lv_queue *q, struct lv_msg *msg, lv_time_ms 
 {
     if (LV_UNLIKELY(q->rules != NULL) && lv_queue_refuses(q, msg))
         return LV_EFULL;
-    if (q->round.top != NULL && !lv_queue_has_ready(q) &&
+    bool is_awaited = q->round.top != NULL && !lv_queue_has_ready(q);
+    if (is_awaited &&
         (!q->is_durable || lv_round_next(&q->round)->no_ack || lv_queue_may_hand(q, q->seq_next)))
         return publish_through(q, msg);
+    if (LV_UNLIKELY(is_awaited || q->blocked_at != 0)) /* other loops' clocks may be behind */
+        q->blocked_at =
+            LV_MAX(LV_MIN(q->blocked_at != 0 ? q->blocked_at : now, msg->published_ms), 1u);
     enum lv_err err = q->journal != NULL ? lv_queue_put(q, msg) : put(q, msg);
     if (err != LV_OK)
         return err;
@@ -444,7 +450,7 @@ void lv_consumer_resume(struct lv_consumer *c)
 void lv_queue_counts(const struct lv_queue *q, struct lv_queue_counts *out)
 {
     uint64_t ready = lv_queue_ready_count(q);
-    uint64_t all = ready - q->returned.count + q->slots.used;
+    uint64_t all = ready - q->returned.count + q->slots.used - q->dying;
 
     *out = (struct lv_queue_counts){
         .ready = ready,

@@ -7,7 +7,10 @@
  */
 #ifndef LV_ENGINE_QUEUE_PRIV_H
 #define LV_ENGINE_QUEUE_PRIV_H
+#include "base/mem.h"
 #define HASH_NONFATAL_OOM 1 /* a mark that cannot be kept is one less */
+#define uthash_malloc(bytes) lv_mem_alloc((bytes), LV_TAG_QUEUE)
+#define uthash_free(ptr, bytes) lv_mem_free((ptr), LV_TAG_QUEUE)
 #include <uthash.h>
 
 #include "engine/load.h"
@@ -159,6 +162,8 @@ static inline void lv_queue_unmark(struct lv_queue *q, const struct lv_entry *e)
     if (LV_UNLIKELY(q->marks != NULL))
         lv_queue_unmark_slow(q, lv_entry_seq(e));
 }
+/* All messages of these sequence numbers are. */
+void lv_queue_unmark_range(struct lv_queue *q, uint64_t first, uint64_t count);
 void lv_queue_marks_free(struct lv_queue *q);
 
 /* queue.c */
@@ -179,9 +184,9 @@ static inline void lv_queue_tell(struct lv_queue *q, const struct lv_delivery *d
     if (q->sink->died != NULL)
         q->sink->died(q->owner, d, why);
 }
-/* Does what is next, and here, die instead of being handed out? LV_OK: no; LV_EEXISTS: it has, and there may be another next;
- * LV_EAGAIN: when those that die now have been buried. */
-enum lv_err lv_queue_next_dies(struct lv_queue *q, lv_time_ms now);
+/* LV_OK: what is next, and here, may be handed out. LV_ENOTFOUND: it has died instead. LV_ENOMEM: it would have; LV_EAGAIN: it
+ * will, when some of those that die now have been buried. */
+enum lv_err lv_queue_next_lives(struct lv_queue *q, lv_time_ms now) LV_MUST_USE;
 /* Ends what may not stay. */
 void lv_queue_sweep(struct lv_queue *q, lv_time_ms now);
 /* Must it be refused? Then it was told. */
@@ -239,6 +244,8 @@ void lv_queue_purge_kept(struct lv_queue *q);
 void lv_queue_changed(struct lv_queue *q);
 /* Messages to be carried forward were read (move.c). */
 void lv_queue_moved(struct lv_queue *q, struct lv_load *load);
+/* What it waited for has come: hands out, and says so to who wants to get. */
+void lv_queue_go_on(struct lv_queue *q, lv_time_ms now);
 /* More was made stable. */
 void lv_queue_unblocked(struct lv_queue *q, uint64_t now);
 /* Keeps only the place of what was handed out, when there is much of it. */

@@ -830,6 +830,11 @@ static enum lv_err keep_part(struct lv_recovery *r, uint64_t id, lv_lsn lsn, str
         }
         tx->id = id;
         HASH_ADD(hh, r->txs, id, sizeof(tx->id), tx);
+        if (tx->hh.tbl == NULL) {
+            lv_mem_free(tx, LV_TAG_STORE);
+            lv_mem_free(p, LV_TAG_STORE);
+            return LV_ENOMEM;
+        }
     }
     p->next = NULL;
     p->lsn = lsn;

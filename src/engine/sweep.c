@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "engine/queue_priv.h"
 
-#define DYING_MAX 4096u /* at once; the others wait for them */
+#define DYING_MAX 4096u /* at once; the others wait until half of them are buried */
 
 static bool wants_dead_letters(const struct lv_queue *q)
 {
@@ -16,7 +16,9 @@ static bool wants_dead_letters(const struct lv_queue *q)
 static void die(struct lv_queue *q, const struct lv_delivery *d, enum lv_death why)
 {
     if (d->slot != LV_SLOT_NONE) {
-        lv_slot_at(&q->slots, d->slot)->next = LV_SLOT_DYING;
+        struct lv_slot *slot = lv_slot_at(&q->slots, d->slot);
+        slot->next = LV_SLOT_DYING;
+        lv_queue_forget_passing(q, &slot->entry); /* it counts nowhere */
         q->dying++;
     }
     lv_queue_note(q);
@@ -72,6 +74,7 @@ static void kill_returned(struct lv_queue *q, enum lv_death why)
     die(q, &d, why);
 }
 
+/* false: no memory. */
 static bool kill_ready(struct lv_queue *q, struct lv_lane *lane, enum lv_death why)
 {
     struct lv_delivery d;
@@ -87,48 +90,46 @@ static const struct lv_entry *oldest_returned(const struct lv_queue *q)
     return &lv_slot_at(&q->slots, q->returned.oldest)->entry;
 }
 
-enum lv_err lv_queue_next_dies(struct lv_queue *q, lv_time_ms now)
+enum lv_err lv_queue_next_lives(struct lv_queue *q, lv_time_ms now)
 {
     bool is_returned = lv_queue_is_returned_next(q);
     struct lv_entry e = is_returned ? *oldest_returned(q) : lv_ready_peek(&q->head->ready);
     enum lv_death why;
     lv_time_ms at;
 
-    /* Who comes at the very moment may still be handed out. */
-    if (!is_due(q, &e, now - LV_MIN(now, 1u), &why, &at))
+    if (!is_due(q, &e, now, &why, &at))
         return LV_OK;
-    if (q->dying >= DYING_MAX)
+    if (q->dying >= DYING_MAX && q->journal != NULL)
         return LV_EAGAIN;
-    if (is_returned)
-        kill_returned(q, why);
-    else if (!kill_ready(q, q->head, why))
-        return LV_OK; /* no memory for its slot: late, but not lost */
-    return LV_EEXISTS;
+    if (!is_returned)
+        return kill_ready(q, q->head, why) ? LV_ENOTFOUND : LV_ENOMEM;
+    kill_returned(q, why);
+    return LV_ENOTFOUND;
 }
 
 /* ---- what is too old ---- */
 
 static lv_time_ms sweep_returned(struct lv_queue *q, lv_time_ms now)
 {
-    lv_time_ms at = LV_QUEUE_NO_LIMIT;
+    lv_time_ms at;
 
     while (q->returned.count != 0 && q->dying < DYING_MAX) {
         const struct lv_entry *e = oldest_returned(q);
         bool is_here = lv_entry_is_here(e);
         enum lv_death why;
         if (is_here && !is_due(q, e, now, &why, &at))
-            break;
+            return at;
         if (is_here)
             kill_returned(q, why);
         else if (!(may_expire(q) || is_due(q, e, now, &why, &at)) || !lv_queue_fetch_returned(q))
             break;
     }
-    return at;
+    return LV_QUEUE_NO_LIMIT;
 }
 
 static lv_time_ms sweep_lane(struct lv_queue *q, struct lv_lane *lane, lv_time_ms now)
 {
-    lv_time_ms at = LV_QUEUE_NO_LIMIT;
+    lv_time_ms at;
 
     while (lane->ready.count != 0 && q->dying < DYING_MAX) {
         if (lane->ready.here == 0) {
@@ -232,8 +233,9 @@ void lv_queue_bury(struct lv_queue *q, uint32_t slot, lv_time_ms now)
     q->dying--;
     lv_queue_forget(q, slot);
     lv_queue_note(q);
-    if (q->is_swept && q->dying == 0)
-        lv_queue_dispatch(q, now);
+    /* Not only when there are none: there may be one that is never buried. */
+    if (q->is_swept && (q->dying == 0 || q->dying == DYING_MAX / 2))
+        lv_queue_go_on(q, now);
 }
 
 static bool is_none(const struct lv_queue_rules *r)

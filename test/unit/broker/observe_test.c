@@ -147,7 +147,11 @@ LV_TEST(numbers_after_a_conversation)
     publish("", "q", false, 101);
     publish("amq.direct", "nowhere", false, 5);
     publish("amq.direct", "nowhere", true, 5);
-    (void)expect(LV_AMQP_BASIC_RETURN);
+    struct lv_bytes arguments;
+    uint32_t method;
+    while ((method = next_method(&arguments)) == LV_AMQP_BASIC_ACK)
+        continue; /* of those before it, if a turn ended in between */
+    CHECK_EQ(method, LV_AMQP_BASIC_RETURN);
     skip_content();
     EVENTUALLY(counters().messages_confirmed == 5);
     EVENTUALLY(queue_has("q", 3, 0, 3));

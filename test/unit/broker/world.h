@@ -153,8 +153,8 @@ static void take(uint8_t *out, size_t n)
     }
 }
 
-/* The next method, which must be this one; its arguments. */
-static struct lv_bytes expect(uint32_t method)
+/* The next method, and its arguments. */
+static uint32_t next_method(struct lv_bytes *arguments)
 {
     static uint8_t frame[8192];
 
@@ -163,8 +163,17 @@ static struct lv_bytes expect(uint32_t method)
     CHECK(size + 8 <= sizeof(frame));
     take(frame + 7, size + 1);
     CHECK_EQ(frame[0], LV_AMQP_FRAME_METHOD);
-    CHECK_EQ(lv_be32(frame + 7), method);
-    return lv_bytes(frame + 11, size - 4);
+    *arguments = lv_bytes(frame + 11, size - 4);
+    return lv_be32(frame + 7);
+}
+
+/* It must be this one. */
+static struct lv_bytes expect(uint32_t method)
+{
+    struct lv_bytes arguments;
+
+    CHECK_EQ(next_method(&arguments), method);
+    return arguments;
 }
 
 __attribute__((unused)) static void expect_close(uint32_t method, uint16_t code, const char *text)

@@ -522,7 +522,7 @@ LV_TEST(empty_queue_is_small)
     int64_t before = lv_mem_used(LV_TAG_QUEUE);
     struct lv_queue *q = queue_new();
 
-    CHECK(lv_mem_used(LV_TAG_QUEUE) - before < 550);
+    CHECK(lv_mem_used(LV_TAG_QUEUE) - before < 560);
     int64_t fresh = lv_mem_used(LV_TAG_QUEUE);
     struct lv_delivery d;
     publish_range(q, 1, 1000);
