@@ -317,6 +317,39 @@ static bool is_part_of(const struct trial *t, const struct image_rec *part, uint
     return false;
 }
 
+/* Does the state name the message as one of the queue's? */
+static bool state_names(const struct trial *t, const struct image_rec *state, uint32_t number)
+{
+    static const uint32_t bytes[] = { [1] = 16, [2] = 32, [3] = 16 }; /* of one in a run of that kind */
+    const uint8_t *p = state->payload + 40, *end = state->payload + state->len;
+
+    while (end - p >= 8) {
+        uint32_t kind = image_u32(p), n = kind == 2 ? 1 : image_u32(p + 4);
+        p += 8;
+        for (; n > 0 && end - p >= bytes[kind]; n--, p += bytes[kind])
+            if (kind == 1 && names(t, image_u64(p), number))
+                return true;
+    }
+    return false;
+}
+
+static bool needs(const struct trial *t, uint64_t queue, uint32_t number,
+                  const struct image_rec *rec);
+
+/* Does nothing but states tell any more that the message is in the queue? What entered it stood in a file of which nothing
+ * was alive. */
+static bool is_known_by_states(const struct trial *t, uint64_t queue, uint32_t number)
+{
+    for (size_t i = 0; i < t->good->rec_count; i++) {
+        const struct image_rec *rec = &t->good->recs[i];
+        bool enters = rec->type == ENTER || rec->type == TX ||
+                      (rec->type == MESSAGE && image_u64(rec->payload) == queue);
+        if (rec->log == 0 && enters && needs(t, queue, number, rec))
+            return false;
+    }
+    return true;
+}
+
 /* Does the message have to be in the queue no more when `rec` is lost? */
 static bool needs(const struct trial *t, uint64_t queue, uint32_t number,
                   const struct image_rec *rec)
@@ -334,6 +367,9 @@ static bool needs(const struct trial *t, uint64_t queue, uint32_t number,
         return tx_enters(t, rec, queue, number);
     case COMMIT:
         return is_committed_by(t, rec, queue, number);
+    case STATE:
+        return image_u64(rec->payload) == queue && state_names(t, rec, number) &&
+               is_known_by_states(t, queue, number);
     default:
         return false;
     }
