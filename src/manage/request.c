@@ -351,6 +351,7 @@ static void send_piece(struct lv_request *r)
             lv_conn_write(conn, lv_bytes(size, (size_t)n));
         }
         lv_conn_write(conn, lv_buf_view(body));
+        r->reply.bytes_out += body->len;
         if (r->reply.is_chunked)
             lv_conn_write(conn, LV_BYTES_LIT("\r\n"));
     }

@@ -16,6 +16,7 @@ enum lv_route_access {
     LV_ROUTE_MONITOR,
     LV_ROUTE_POLICY,
     LV_ROUTE_ADMIN,
+    LV_ROUTE_OPERATOR, /* ADMIN, unless operator policies are fixed */
 };
 
 struct lv_route_row {
