@@ -449,6 +449,16 @@ def body_of(method, path, body):
     return f"{method} {path} HTTP/1.1\r\n{GUEST}content-length: {len(body)}\r\n\r\n{body}"
 
 
+def test_headers_have_words_of_their_own():
+    with brokers.make("leveret", "--management.headers.frame_options", "DENY", "--management.headers.xss_protection", "1",
+                      "--management.headers.x-test", "yes") as broker:
+        head = Raw(broker.http_port).send(get("/api/version")).socket.recv(65536).decode().split("\r\n\r\n")[0].lower()
+    lines = head.split("\r\n")
+    for line in ("x-frame-options: deny", "x-xss-protection: 1", "x-test: yes", "x-content-type-options: nosniff"):
+        assert lines.count(line) == 1, lines
+    assert head.count("frame-options") == 1 and "frame_options" not in head
+
+
 def test_operator_policies_can_be_fixed():
     policy = body_of("PUT", "/api/operator-policies/%2F/p", '{"pattern":"a","definition":{"max-length":5}}')
     with brokers.make("leveret", "--management.restrictions.operator_policy_changes.disabled", "true") as broker:
