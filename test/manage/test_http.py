@@ -390,7 +390,9 @@ def test_redirections(raw, path, to):
 
 
 def test_pages_for_people(raw):
-    assert b"/api/queues/:vhost/:name" in raw().send(get("/api/index.html")).answer()[2]
+    page = raw().send(get("/api/index.html")).answer()[2]
+    assert b"<td>GET<td><code>/api/queues/:vhost/:name</code><td>user</tr>" in page
+    assert b"<td>PUT<td><code>/api/operator-policies/:vhost/:name</code><td>administrator</tr>" in page
     assert b"rabbitmqadmin" in raw().send(get("/cli/rabbitmqadmin")).answer()[2]
     assert json.loads(raw().send(get("/api/openapi.json")).answer()[2])["openapi"].startswith("3.")
 
@@ -426,7 +428,9 @@ def test_a_prefix_ends_where_a_word_ends(prefix):
             return Raw(broker.http_port).send(get(path)).answer()[0]
 
         assert status("/broker/api/whoami") == status("/broker/api/whoami?a=b") == 200
-        assert status("/broker") == status("/broker/") == 301
+        for path in ("/broker", "/broker/", "/broker/api"):
+            code, headers, _ = Raw(broker.http_port).send(get(path)).answer()
+            assert (code, headers["location"]) == (301, "/broker/api/index.html")
         assert status("/brokers/api/whoami") == 404
 
 
