@@ -46,6 +46,7 @@ static void amqp_options(const struct lv_settings *s, struct lv_tls_options *out
         .cert_file = s->tls_certfile,
         .key_file = s->tls_keyfile,
         .password = s->tls_password,
+        .dh_file = s->tls_dhfile,
         .ca_file = s->tls_cacertfile,
         .versions = versions_of(s->tls_versions),
         .verify_peer = strcmp(s->tls_verify, "verify_peer") == 0,

@@ -58,6 +58,11 @@ class Certificates:
                           "-extfile", "san.cnf", "-out", f"{name}.pem")
         return self.path(f"{name}.pem"), self.path(f"{name}.key")
 
+    def group(self, name, group):
+        """A file of Diffie-Hellman parameters."""
+        self._openssl("genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", f"group:{group}", "-out", name)
+        return self.path(name)
+
     @staticmethod
     def _new_key(kind):
         """"ec", or a length of RSA."""

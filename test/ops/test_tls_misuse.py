@@ -205,6 +205,32 @@ def test_tls_on_a_port_without_it(broker, certs, listener, plain):
     assert time.monotonic() - began < 3, "no client waits"
 
 
+# ---- Diffie-Hellman ----
+
+DHE = ("--ssl_options.ciphers.1", "DHE-RSA-AES128-GCM-SHA256", "--amqps-listen", "127.0.0.1:0")
+
+
+def agreed_on(port):
+    end = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2", "-cipher", "DHE"],
+                         stdin=subprocess.DEVNULL, check=False, capture_output=True, text=True, timeout=20)
+    return [line for line in end.stdout.splitlines() if "Server Temp Key" in line]
+
+
+@pytest.mark.parametrize("group, shown", [(None, "DH, 2048 bits"), ("ffdhe3072", "DH, 3072 bits")])
+def test_parameters_of_diffie_hellman(certs, group, shown):
+    certs.issue("rsa", key="2048")
+    given = ("--ssl_options.dhfile", certs.group("dh.pem", group)) if group else ()
+    with Leveret(*DHE, *given, "--tls-certfile", certs.path("rsa.pem"), "--tls-keyfile", certs.path("rsa.key")) as server:
+        assert agreed_on(server.amqps_port) == [f"Server Temp Key: {shown}"]
+
+
+@pytest.mark.parametrize("name, why", [("none.pem", "No such file"), ("server.pem", "no Diffie-Hellman parameters in it")])
+def test_parameters_that_are_none(certs, name, why):
+    with pytest.raises(RuntimeError, match=f"{name}: {why}"):
+        Leveret(*DHE, "--ssl_options.dhfile", certs.path(name), "--tls-certfile", certs.path("server.pem"),
+                "--tls-keyfile", certs.path("server.key")).start()
+
+
 # ---- handshakes ----
 
 def client_hello(certs):
