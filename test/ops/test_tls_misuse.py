@@ -26,8 +26,19 @@ class TlsLeveret(Leveret):
     """One that speaks TLS on three listeners, and without it on three others."""
 
     def __init__(self, certs, *args, cert="server", verify=False):
-        super().__init__(*self._tls(certs, cert, verify), *args, http_listen="127.0.0.1:0", metrics_listen="127.0.0.1:0")
+        super().__init__(http_listen="127.0.0.1:0", metrics_listen="127.0.0.1:0")
+        self.make_args = lambda: (*self._tls(certs, cert, verify), *args)
         self.ports = {}
+
+    def start(self):
+        for tries_left in (4, 3, 2, 1, 0):      # a port that was free may be somebody's a moment later
+            self.args = self.make_args()
+            try:
+                return super().start()
+            except RuntimeError as error:
+                if "Address already in use" not in str(error) or tries_left == 0:
+                    raise
+        return None
 
     @staticmethod
     def _tls(certs, cert, verify):
