@@ -44,6 +44,10 @@ asan tsan: ## the tests under address and undefined-behaviour, or thread sanitiz
 	@$(setup) build test
 	@$(tally) $@
 
+asan-server tsan-server: ## a broker with its HTTP API under a sanitizer, and the tests that watch neither time nor memory
+	@$(setup) build test
+	@$(tally) $@
+
 fuzz: ## every fuzz target for SECONDS (300); inputs that reach new code are kept
 	@$(setup) build test
 	@$(tally) --fuzz-seconds $(SECONDS) fuzz
@@ -84,6 +88,6 @@ clean: ## remove everything that was built or downloaded
 	@rm -rf build
 
 help: ## this list
-	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 
-.PHONY: build run check interop lint fmt gen asan tsan fuzz crash powercut corrupt faults mutants cover bench install clean help
+.PHONY: build run check interop lint fmt gen asan tsan asan-server tsan-server fuzz crash powercut corrupt faults mutants cover bench install clean help

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the steps of one or more goals and adds up what they say.
 
-    scripts/tally.py [--fuzz-seconds N] GOAL...      check interop lint asan tsan fuzz crash cover
+    scripts/tally.py [--fuzz-seconds N] GOAL...      check interop lint asan tsan asan-server tsan-server fuzz crash cover
 
 A step named by several goals runs once. Its output goes to build/log/<step>.log and is shown when
 it fails. The last line is always "N passed, N failed"; the exit code is 1 unless nothing failed.
@@ -20,6 +20,15 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 JOBS = os.cpu_count() or 2
 STEP_TIMEOUT_S = 1800
 SLOW = ("java", "go", "rust", "abuse", "prometheus", "rabbitmqadmin")    # test_<this>*.py: for make interop
+# What make asan-server and tsan-server run: test/<folder>/test_<each>.py, none that means memory, time or other programs.
+SERVER = {
+    "wire": ("access", "chaos", "durable", "errors", "handshake", "heartbeat", "hostile", "limits", "methods", "stop"),
+    "ops": ("config", "definitions", "proxy", "sockets", "tls", "tls_misuse"),
+    "cli": ("program",),
+    "manage": ("contract", "definitions", "http", "metrics", "monitoring", "peek", "provisioning", "rates"),
+    "advisories": ("authorization", "files_and_secrets", "pages"),
+}
+BUT_NOT = ("test/wire/test_hostile.py::test_thousands_of_malformed_conversations_leave_memory_flat",)
 LINTS = ("layers.py", "bans.py", "locks.sh", "readmes.sh", "words.py", "format.sh", "generated.sh", "tidy.py",
          "selftest.sh")
 
@@ -102,12 +111,14 @@ def ctest(preset):
     return step
 
 
-def pytest(folder, preset="release", slow=False):
-    """The tests of test/<folder>: the slow ones, or all others."""
+def pytest(folder, preset="release", slow=False, only=()):
+    """The tests of test/<folder>: the slow ones, or all others; or those named."""
     def step(log):
         slow_files = [path for name in SLOW
                       for path in sorted(glob.glob(f"{ROOT}/test/{folder}/test_{name}*.py"))]
-        if slow:
+        if only:
+            chosen = [*(f"test/{folder}/test_{name}.py" for name in only), *(f"--deselect={test}" for test in BUT_NOT)]
+        elif slow:
             chosen = slow_files
         else:
             chosen = [f"test/{folder}", *(f"--ignore={path}" for path in slow_files)]
@@ -116,7 +127,7 @@ def pytest(folder, preset="release", slow=False):
         for prepare in ("scripts/python-env.sh", "scripts/node-env.sh"):
             if log.run(prepare):
                 return Result(failed=1)
-        report = os.path.join(ROOT, "build", "log", f"pytest-{folder}-{preset}-{slow}.xml")
+        report = os.path.join(ROOT, "build", "log", f"pytest-{folder}-{preset}-{'some' if only else slow}.xml")
         sanitizer = Sanitizer(log)
         code = log.run("build/venv/bin/python", "-B", "-m", "pytest", "-q", "-o", "cache_dir=build/pytest",
                        f"--junitxml={report}", *chosen,
@@ -203,6 +214,10 @@ def goals(fuzz_seconds):
                 f"{preset}-wire": pytest("wire", preset), f"{preset}-ops": pytest("ops", preset),
                 f"{preset}-interop": pytest("interop", preset)}
 
+    def server(preset):
+        return {f"{preset}-server-build": build(preset, "leveretd", "leveret", "lv-definitions"),
+                **{f"{preset}-server-{folder}": pytest(folder, preset, only=names) for folder, names in SERVER.items()}}
+
     return {
         "lint": {"lint-" + script.split(".")[0]: lint(script) for script in LINTS},
         "check": {**release, "ctest": ctest("release"), "fuzz-build": build_fuzzers, "fuzz": fuzz(fuzz_seconds),
@@ -213,6 +228,8 @@ def goals(fuzz_seconds):
         "crash": {**release, "crash": pytest("crash")},
         "asan": sanitized("asan"),
         "tsan": sanitized("tsan"),
+        "asan-server": server("asan"),
+        "tsan-server": server("tsan"),
         "fuzz": {"fuzz-build": build_fuzzers, "fuzz": fuzz(fuzz_seconds)},
         "cover": {**sanitized("coverage"), "report": coverage_report},
     }

@@ -463,6 +463,20 @@ ROUTES = [
     ("Health", "/health/checks/ready-to-serve-clients", "-", check("clients can be served", since="4.1")),
     ("Health", "/health/checks/reached-target-cluster-size", "-", check("all nodes are there", since="4.1")),
 
+    ("Plugins", "/federation-links", "M", rows("x", "links of federations: there is none", since="plugin")),
+    ("Plugins", "/federation-links/{vhost}", "M", rows("x", "those of a virtual host", since="plugin")),
+    ("Plugins", "/federation-links/state/down", "M", rows("x", "those that are down", since="plugin")),
+    ("Plugins", "/federation-links/{vhost}/state/down", "M", rows("x", "both", since="plugin")),
+    ("Plugins", "/shovels", "M", rows("x", "shovels: there is none", since="plugin")),
+    ("Plugins", "/shovels/{vhost}", "M", rows("x", "those of a virtual host", since="plugin")),
+    ("Plugins", "/stream/connections", "U", rows("x", "clients of the stream protocol: there is none", since="plugin")),
+    ("Plugins", "/stream/connections/{vhost}", "V", rows("x", "those of a virtual host", since="plugin")),
+    ("Plugins", "/stream/publishers", "U", rows("x", "what they publish", since="plugin")),
+    ("Plugins", "/stream/publishers/{vhost}", "V", rows("x", "the same in a virtual host", since="plugin")),
+    ("Plugins", "/stream/publishers/{vhost}/{queue}", "V", rows("x", "the same to a stream", since="plugin")),
+    ("Plugins", "/stream/consumers", "U", rows("x", "what they consume", since="plugin")),
+    ("Plugins", "/stream/consumers/{vhost}", "V", rows("x", "the same in a virtual host", since="plugin")),
+
     ("Leveret", "/openapi.json", "-", get("o", "this description", since="never")),
     ("Leveret", "/x/imports", "A", get(["Import"], "imports of definitions under way", since="never")),
     ("Leveret", "/x/live", "U", {"method": "get", "answers": {200: "events", 400: "Error"}, "query": "topics:s", "since": "never",
@@ -583,7 +597,7 @@ def document():
                 "the virtual host / is %2F. One slash at the end of a path is ignored. HEAD and OPTIONS are answered wherever GET "
                 "is; a method that a path does not have is answered by 405 and the header Allow. An empty body and `null` count "
                 "as {}. Wrong or missing permission is 401, never 403. `x-access` tells who may; `x-rabbitmq-since` which RabbitMQ "
-                "has it, `never` if none has.",
+                "has it, `never` if none has, `plugin` if one needs another plugin for it.",
         },
         "servers": [{"url": "/"}],
         "security": [{"basic": []}, {"bearer": []}],

@@ -438,12 +438,12 @@ static void publish(struct lv_broker *b, struct lv_vhost *v, struct lv_parameter
 {
     struct lv_parameters *before =
         atomic_exchange_explicit(list_of(b, v), list, memory_order_acq_rel);
+    bool has_alternate = (before != NULL && before->alternates != 0) || list->alternates != 0;
 
     if (old != NULL)
         lv_loop_reclaim.retire(old, item_free);
-    if (before != NULL)
+    if (before != NULL) /* no loop's thread when the broker begins: then it may be gone at once */
         lv_loop_reclaim.retire(before, list_free);
-    bool has_alternate = (before != NULL && before->alternates != 0) || list->alternates != 0;
     if (v != NULL && has_alternate && !b->is_recovering)
         (void)!lv_policies_apply(v); /* what has no memory now is put right by the next change */
     if (v != NULL)

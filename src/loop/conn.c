@@ -6,8 +6,6 @@
 #include "loop/conn.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -150,7 +148,6 @@ enum lv_err lv_conn_open(struct lv_conn *c, struct lv_loop *loop, int fd,
                          const struct lv_conn_ops *ops)
 {
     struct lv_conn_io *io = lv_mem_zalloc(sizeof(*io), LV_TAG_CONN);
-    int yes = 1;
     enum lv_err err;
 
     if (io == NULL)
@@ -169,8 +166,6 @@ enum lv_err lv_conn_open(struct lv_conn *c, struct lv_loop *loop, int fd,
         c->io = NULL;
         return err;
     }
-    /* Not a TCP socket: then there is nothing to switch off. */
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
     return LV_OK;
 }
 
@@ -194,6 +189,13 @@ void lv_conn_fail(struct lv_conn *c, enum lv_err why)
     c->is_closing = true;
     c->out_at = c->out_end = NULL;
     attention(c);
+}
+
+enum lv_err lv_conn_error(int error)
+{
+    if (error == ETIMEDOUT)
+        return LV_ETIMEOUT;
+    return error == EPIPE || error == ECONNRESET ? LV_ECLOSED : LV_EIO;
 }
 
 static void on_linger(struct lv_loop *loop, struct lv_timer *t)
@@ -424,7 +426,7 @@ static size_t read_once(struct lv_conn *c)
                 keep(c, block, kept);
             return 0;
         }
-        lv_conn_fail(c, n == 0 || errno == ECONNRESET || errno == EPIPE ? LV_ECLOSED : LV_EIO);
+        lv_conn_fail(c, n == 0 ? LV_ECLOSED : lv_conn_error(errno));
         return 0;
     }
     /* Nothing is kept while the owner's memory is filled: input had to consume everything. */

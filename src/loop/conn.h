@@ -25,8 +25,9 @@ struct lv_conn_ops {
     /* Output was full (lv_conn_is_full) and has drained below half of the high mark. */
     void (*drained)(struct lv_conn *c);
     /* The socket is gone: `why` is LV_OK after lv_conn_close, LV_ECLOSED when the peer closed or the loops stop, LV_EIO
-     * on errors, LV_EREFUSED when a TLS handshake failed, LV_ENOMEM, LV_EFULL when a whole read block was not enough for the owner to consume anything. The
-     * last call, from the deferred phase; the owner frees the memory. */
+     * on errors, LV_ETIMEOUT when the peer took nothing for as long as its listener allows, LV_EREFUSED when a TLS
+     * handshake failed, LV_ENOMEM, LV_EFULL when a whole read block was not enough for the owner to consume anything.
+     * The last call, from the deferred phase; the owner frees the memory. */
     void (*closed)(struct lv_conn *c, enum lv_err why);
 };
 
@@ -49,8 +50,7 @@ struct lv_conn {
     bool is_full, is_paused, is_closing;
 };
 
-/* Takes over the connected socket `fd` (made non-blocking, TCP_NODELAY). LV_ENOMEM, LV_EIO: fd is still the
- * caller's. */
+/* Takes over the connected socket `fd` (made non-blocking). LV_ENOMEM, LV_EIO: fd is still the caller's. */
 enum lv_err lv_conn_open(struct lv_conn *c, struct lv_loop *loop, int fd,
                          const struct lv_conn_ops *ops) LV_MUST_USE;
 /* The peer is a proxy that speaks the PROXY protocol: a header comes before everything else, TLS too, and says whose the
@@ -116,9 +116,17 @@ enum lv_err lv_listen(struct lv_loop *loop, const char *address,
                       struct lv_listener **out) LV_MUST_USE;
 /* The address really listened on, as text. */
 void lv_listener_address(const struct lv_listener *l, char out[LV_ADDR_MAX]);
-/* How many connections the kernel holds until they are accepted; LV_LISTEN_BACKLOG before. */
 #define LV_LISTEN_BACKLOG 4096
-void lv_listener_set_backlog(struct lv_listener *l, int backlog);
+struct lv_listen_options {
+    int backlog; /* connections that the kernel holds until they are accepted; 0: LV_LISTEN_BACKLOG */
+    int sndbuf, recbuf;       /* bytes of the kernel's buffers; 0: its own choice */
+    unsigned send_timeout_ms; /* a peer that takes nothing for so long is given up; 0: never */
+    bool waits_for_more;      /* small segments are gathered (Nagle's algorithm) */
+    bool has_keepalive;       /* the kernel asks a silent peer whether it is there */
+    bool resets_at_close; /* what is unsent when a socket is closed is dropped, and the peer told by a reset */
+};
+/* Of a TCP listener and all that it accepts from now on; without it all is 0. */
+void lv_listener_set_options(struct lv_listener *l, const struct lv_listen_options *options);
 void lv_listener_close(struct lv_listener *l); /* frees, before the loop ends */
 
 /* ---- inline: the message path ---- */

@@ -41,6 +41,8 @@ struct lv_conn_io {
 /* conn.c */
 /* The connection is lost, or closed without lingering: torn down in the deferred phase. */
 void lv_conn_fail(struct lv_conn *c, enum lv_err why);
+/* What a failed call of the socket means, from its errno. */
+enum lv_err lv_conn_error(int error);
 /* The connection is lost, but what of its transport waits (an alert) is still written. */
 void lv_conn_give_up(struct lv_conn *c, enum lv_err why, uint64_t linger_ms);
 void lv_conn_drained(struct lv_conn *c); /* ops->drained in the deferred phase */

@@ -116,16 +116,22 @@ static int close_failed(int fd)
     return -1;
 }
 
+static void set_option(int fd, int level, int option, int value)
+{
+    /* A Unix socket has some of them only: then there is nothing to set. */
+    (void)setsockopt(fd, level, option, &value, sizeof(value));
+}
+
 static int listening_socket(const struct sockaddr_storage *addr, socklen_t len)
 {
     int fd = socket(addr->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int yes = 1, no = 0;
 
     if (fd < 0)
         return -1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (addr->ss_family == AF_INET6) /* "[::]" serves both families, as RabbitMQ's does */
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no));
+        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (bind(fd, (const struct sockaddr *)addr, len) == 0 && listen(fd, LV_LISTEN_BACKLOG) == 0)
         return fd;
     return close_failed(fd);
@@ -262,8 +268,21 @@ void lv_listener_address(const struct lv_listener *l, char out[LV_ADDR_MAX])
     memcpy(out, l->address, LV_ADDR_MAX);
 }
 
-void lv_listener_set_backlog(struct lv_listener *l, int backlog)
+/* On Linux an accepted socket begins with what its listener was given, and buffers have to be known before the window is
+ * negotiated. */
+void lv_listener_set_options(struct lv_listener *l, const struct lv_listen_options *options)
 {
+    struct linger linger = { options->resets_at_close, 0 };
+    int backlog = options->backlog != 0 ? options->backlog : LV_LISTEN_BACKLOG;
+
+    set_option(l->fd, IPPROTO_TCP, TCP_NODELAY, !options->waits_for_more);
+    set_option(l->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)options->send_timeout_ms);
+    set_option(l->fd, SOL_SOCKET, SO_KEEPALIVE, options->has_keepalive);
+    (void)setsockopt(l->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    if (options->sndbuf != 0)
+        set_option(l->fd, SOL_SOCKET, SO_SNDBUF, options->sndbuf);
+    if (options->recbuf != 0)
+        set_option(l->fd, SOL_SOCKET, SO_RCVBUF, options->recbuf);
     (void)listen(l->fd, backlog); /* a listening socket takes a new number */
 }
 

@@ -40,7 +40,7 @@ struct lv_tls {
 /* What all sites of a generation are made from. */
 struct material {
     const struct lv_tls_options *options;
-    struct lv_tls_blob cert, key, ca;
+    struct lv_tls_blob cert, key, dh, ca;
     struct lv_tls_blob *hosts; /* certificate and key of each */
     X509_STORE *store;
     STACK_OF(X509_NAME) * names;
@@ -200,6 +200,8 @@ static enum lv_err ctx_new(const struct material *m, const struct lv_tls_blob *c
         err = set_verify(ctx, m);
     if (err == LV_OK)
         err = lv_tls_use_pair(ctx, cert, key, password, error);
+    if (err == LV_OK)
+        err = lv_tls_use_dh(ctx, &m->dh, error);
     if (err != LV_OK) {
         SSL_CTX_free(ctx);
         return err;
@@ -410,6 +412,8 @@ static enum lv_err read_material(struct material *m, char *error)
         err = lv_tls_blob_read(o->cert_file, &m->cert, error);
     if (err == LV_OK && has(o->key_file))
         err = lv_tls_blob_read(o->key_file, &m->key, error);
+    if (err == LV_OK && has(o->dh_file))
+        err = lv_tls_blob_read(o->dh_file, &m->dh, error);
     if (err == LV_OK)
         err = read_hosts(m, error);
     if (err != LV_OK || !has(o->ca_file))
@@ -422,6 +426,7 @@ static void drop_material(struct material *m)
 {
     lv_tls_blob_fini(&m->cert);
     lv_tls_blob_fini(&m->key);
+    lv_tls_blob_fini(&m->dh);
     lv_tls_blob_fini(&m->ca);
     for (size_t i = 0; m->hosts != NULL && i < 2 * m->options->host_count; i++)
         lv_tls_blob_fini(&m->hosts[i]);

@@ -36,7 +36,8 @@ struct lv_tls_options {
     const char *cert_file; /* PEM: the certificate, then those between it and the authority's */
     const char *key_file;  /* PEM; NULL: the key is in cert_file, too */
     const char *password;  /* of an encrypted key */
-    const char *ca_file;   /* PEM: authorities that clients' certificates are checked against */
+    const char *dh_file; /* PEM: Diffie-Hellman parameters, for DHE ciphers; NULL: a group as strong as the key */
+    const char *ca_file; /* PEM: authorities that clients' certificates are checked against */
     /* OpenSSL's names with ':' between, best first; TLS_... are those of TLS 1.3. NULL: authenticated encryption and
      * forward secrecy only. */
     const char *ciphers;

@@ -423,7 +423,7 @@ static bool send_records(struct lv_conn *c)
         c->writes++;
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno != EAGAIN && errno != ENOBUFS) {
-        lv_conn_fail(c, errno == EPIPE || errno == ECONNRESET ? LV_ECLOSED : LV_EIO);
+        lv_conn_fail(c, lv_conn_error(errno));
         return false;
     }
     if (n < (ssize_t)left) {

@@ -268,6 +268,29 @@ enum lv_err lv_tls_use_pair(SSL_CTX *ctx, const struct lv_tls_blob *cert,
     return err;
 }
 
+/* ---- Diffie-Hellman ---- */
+
+enum lv_err lv_tls_use_dh(SSL_CTX *ctx, const struct lv_tls_blob *dh, char *error)
+{
+    char why[128];
+
+    if (dh->bytes == NULL)
+        return SSL_CTX_set_dh_auto(ctx, 1) == 1 ? LV_OK : LV_ENOMEM;
+    BIO *bio = bio_of(dh);
+    if (bio == NULL)
+        return LV_ENOMEM;
+    ERR_clear_error();
+    EVP_PKEY *parameters = PEM_read_bio_Parameters(bio, NULL);
+    BIO_free(bio);
+    if (parameters == NULL)
+        return lv_tls_complain(
+            error, dh->path, "no Diffie-Hellman parameters in it (-----BEGIN DH PARAMETERS-----)");
+    if (SSL_CTX_set0_tmp_dh_pkey(ctx, parameters) == 1)
+        return LV_OK;
+    EVP_PKEY_free(parameters);
+    return lv_tls_complain(error, dh->path, "%s", lv_tls_reason(why, sizeof(why)));
+}
+
 /* ---- authorities ---- */
 
 static enum lv_err add_authority(X509_STORE *store, STACK_OF(X509_NAME) * names, X509 *cert)

@@ -44,6 +44,8 @@ enum lv_err lv_tls_complain(char *error, const char *path, const char *format, .
 enum lv_err lv_tls_use_pair(SSL_CTX *ctx, const struct lv_tls_blob *cert,
                             const struct lv_tls_blob *key, const char *password,
                             char *error) LV_MUST_USE;
+/* Puts Diffie-Hellman parameters into `ctx`; without a file those that fit the key. */
+enum lv_err lv_tls_use_dh(SSL_CTX *ctx, const struct lv_tls_blob *dh, char *error) LV_MUST_USE;
 /* The authorities in `ca`, and their names for clients to choose by. */
 enum lv_err lv_tls_read_ca(const struct lv_tls_blob *ca, X509_STORE **store,
                            STACK_OF(X509_NAME) * *names, char *error) LV_MUST_USE;

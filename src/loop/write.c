@@ -245,7 +245,7 @@ static void send_plain(struct lv_conn *c)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno != EAGAIN && errno != ENOBUFS) {
-            lv_conn_fail(c, errno == EPIPE || errno == ECONNRESET ? LV_ECLOSED : LV_EIO);
+            lv_conn_fail(c, lv_conn_error(errno));
             return;
         }
         size_t done = n > 0 ? (size_t)n : 0;

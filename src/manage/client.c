@@ -278,6 +278,7 @@ void lv_client_answered(struct lv_request *r)
     struct lv_client *c = r->client;
     bool is_last = lv_client_is_last(c), is_body_refused = r->is_body_refused;
 
+    lv_access_log_note(&c->room->access_log, r);
     c->request = NULL;
     lv_request_free(r);
     if (is_body_refused) {

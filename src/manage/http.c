@@ -56,6 +56,13 @@ const char *lv_http_reason(unsigned status)
 
 /* ---- the head ---- */
 
+/* RFC 9110 5.6.2 */
+static bool is_token_char(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
 enum lv_err lv_http_head_find(struct lv_bytes in, size_t *bytes)
 {
     size_t at = 0;
@@ -67,17 +74,11 @@ enum lv_err lv_http_head_find(struct lv_bytes in, size_t *bytes)
     size_t found = end != NULL ? (size_t)(end - in.ptr) + 4 : in.len;
     if (found > LV_HTTP_HEAD_BYTES_MAX)
         return LV_EFULL;
-    if (end == NULL)
-        return LV_EMORE;
+    if (end == NULL) /* who speaks TLS here waits for an answer, and his head has no end */
+        return at == in.len || in.ptr[at] == '\r' || is_token_char(in.ptr[at]) ? LV_EMORE
+                                                                               : LV_ESYNTAX;
     *bytes = found;
     return LV_OK;
-}
-
-/* RFC 9110 5.6.2 */
-static bool is_token_char(uint8_t c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
 static bool is_token(struct lv_bytes b)

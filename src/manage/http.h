@@ -41,7 +41,7 @@ struct lv_http_head {
 };
 
 /* Where the head at the beginning of `in` ends, its empty line included. LV_EMORE: not yet; LV_EFULL: it is longer than
- * LV_HTTP_HEAD_BYTES_MAX. Empty lines before it count as a part of it. */
+ * LV_HTTP_HEAD_BYTES_MAX; LV_ESYNTAX: it can become none. Empty lines before it count as a part of it. */
 enum lv_err lv_http_head_find(struct lv_bytes in, size_t *bytes) LV_MUST_USE;
 /* A whole head. LV_ESYNTAX: 400; LV_EFULL: too many headers, 431; LV_ENOTIMPL: a transfer coding that is none of ours, 501;
  * LV_EVERSION: 505. */

@@ -209,6 +209,7 @@ enum lv_err lv_manage_new(const struct lv_manage_config *config, struct lv_manag
     lv_list_init(&m->waiting);
     lv_list_init(&m->imports);
     (void)snprintf(m->node, sizeof(m->node), "%s", lv_broker_node_name(m->broker));
+    lv_access_log_init(&m->access_log);
     lv_gate_init(&m->started);
     enum lv_err err = lv_worker_start(&m->worker, "manage-worker");
     if (err == LV_OK)
@@ -279,6 +280,7 @@ void lv_manage_free(struct lv_manage *m)
     lv_rates_free(m->rates);
     if (m->loops != NULL)
         lv_loops_free(m->loops);
+    lv_access_log_fini(&m->access_log);
     lv_gate_fini(&m->started);
     lv_mem_free(m, LV_TAG_MANAGE);
 }

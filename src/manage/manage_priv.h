@@ -6,6 +6,7 @@
 #include "broker/errand.h"
 #include "config/config.h"
 #include "loop/conn.h"
+#include "manage/access_log.h"
 #include "manage/manage.h"
 #include "manage/request.h"
 #include "os/thread.h"
@@ -64,6 +65,7 @@ struct lv_manage {
     struct lv_worker worker;                     /* hashes passwords, reads definitions */
     struct lv_link imports;                      /* of definitions, under way */
     struct lv_rates *rates;
+    struct lv_access_log access_log;
     bool is_stopping; /* somebody asked for it: */
     struct lv_timer stop_timer;
     struct lv_errand stopping;

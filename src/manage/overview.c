@@ -119,8 +119,8 @@ void lv_api_overview(struct lv_request *r)
     put_tags(j, "node_tags", s->node_tags);
     lv_json_bool(j, "disable_stats", s->management_disable_stats);
     lv_json_str(j, "default_queue_type", s->default_queue_type);
-    lv_json_bool(j, "is_op_policy_updating_enabled", true);
-    lv_json_bool(j, "enable_queue_totals", s->management_queue_totals);
+    lv_json_bool(j, "is_op_policy_updating_enabled", !s->management_fixed_op_policies);
+    lv_json_bool(j, "enable_queue_totals", true);
     lv_json_bool(j, "require_definition_json_extension", false);
     lv_json_sums(r, j);
     lv_json_u64(j, "statistics_db_event_queue", 0);

@@ -1,5 +1,6 @@
 /* Pages for people who look around, and the description of the API for programs. */
 #include <stdio.h>
+#include <string.h>
 
 #include "manage/manage_priv.h"
 #include "manage/router.h"
@@ -10,10 +11,13 @@ extern const unsigned long lv_openapi_json_bytes;
 /* Where it is, whatever stands before every path here. */
 static void redirect(struct lv_request *r, const char *to)
 {
+    const char *prefix = r->room->settings->management_path_prefix;
+    size_t len = strlen(prefix);
     char location[512];
 
-    (void)snprintf(location, sizeof(location), "%s%s", r->room->settings->management_path_prefix,
-                   to);
+    while (len != 0 && prefix[len - 1] == '/')
+        len--;
+    (void)snprintf(location, sizeof(location), "%.*s%s", (int)len, prefix, to);
     lv_reply_header(r, "location", lv_bytes_str(location));
     lv_reply_empty(r, 301);
 }
@@ -45,8 +49,15 @@ void lv_api_openapi(struct lv_request *r)
 
 void lv_api_index(struct lv_request *r)
 {
-    static const char *const access[] = { "anybody",    "anybody",     "user",
-                                          "monitoring", "policymaker", "administrator" };
+    static const char *const access[LV_ROUTE_ACCESS_COUNT] = {
+        [LV_ROUTE_OPEN] = "anybody",
+        [LV_ROUTE_METRICS] = "anybody",
+        [LV_ROUTE_USER] = "user",
+        [LV_ROUTE_MONITOR] = "monitoring",
+        [LV_ROUTE_POLICY] = "policymaker",
+        [LV_ROUTE_ADMIN] = "administrator",
+        [LV_ROUTE_OPERATOR] = "administrator",
+    };
     const struct lv_route_row *row;
     struct lv_buf page = { 0 };
 

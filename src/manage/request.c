@@ -234,25 +234,59 @@ static void add_cors(struct lv_buf *out, const struct lv_request *r)
         add_header(out, "access-control-allow-headers", wanted);
 }
 
+/* Headers that rabbitmq.conf has a word of its own for, and what they say unless it does. */
+static const struct guard {
+    const char *word, *header, *value;
+} guards[] = {
+    { "content_type_options", "x-content-type-options", "nosniff" },
+    { "frame_options", "x-frame-options", "sameorigin" },
+    { "xss_protection", "x-xss-protection", NULL },
+};
+
+static const struct guard *guard_find(struct lv_bytes name)
+{
+    for (size_t i = 0; i < LV_ARRAY_LEN(guards); i++)
+        if (lv_bytes_eq(name, lv_bytes_str(guards[i].word)) ||
+            lv_bytes_eq(name, lv_bytes_str(guards[i].header)))
+            return &guards[i];
+    return NULL;
+}
+
+/* management.headers */
+static void add_chosen(struct lv_buf *out, const char *items)
+{
+    const char *rest = items;
+    struct lv_bytes name, value;
+
+    for (size_t i = 0; i < LV_ARRAY_LEN(guards); i++) {
+        if (lv_items_get(items, guards[i].word, &value) ||
+            lv_items_get(items, guards[i].header, &value))
+            add_header(out, guards[i].header, value);
+        else if (guards[i].value != NULL)
+            add_header(out, guards[i].header, lv_bytes_str(guards[i].value));
+    }
+    while (lv_items_next(&rest, &name, &value)) {
+        if (guard_find(name) != NULL)
+            continue;
+        lv_buf_add_bytes(out, name);
+        add_header(out, "", value);
+    }
+}
+
 static void add_fixed(struct lv_buf *out, const struct lv_request *r)
 {
     const struct lv_settings *s = r->room->settings;
-    const char *items = s->management_headers, *csp = s->management_csp, *hsts = s->management_hsts;
-    struct lv_bytes name, value;
+    const char *csp = s->management_csp, *hsts = s->management_hsts;
 
     lv_buf_add_str(out, "server: Leveret\r\ncache-control: no-cache\r\n"
                         "vary: accept, accept-encoding, origin\r\n"
-                        "x-content-type-options: nosniff\r\nx-frame-options: sameorigin\r\n"
                         "referrer-policy: same-origin\r\n");
     add_header(out, "content-security-policy",
                csp[0] != '\0' ? lv_bytes_str(csp)
                               : LV_BYTES_LIT("script-src 'self'; object-src 'self'"));
     if (hsts[0] != '\0')
         add_header(out, "strict-transport-security", lv_bytes_str(hsts));
-    while (lv_items_next(&items, &name, &value)) {
-        lv_buf_add_bytes(out, name);
-        add_header(out, "", value);
-    }
+    add_chosen(out, s->management_headers);
 }
 
 #define COMPRESS_FROM_BYTES 1024u
@@ -351,6 +385,7 @@ static void send_piece(struct lv_request *r)
             lv_conn_write(conn, lv_bytes(size, (size_t)n));
         }
         lv_conn_write(conn, lv_buf_view(body));
+        r->reply.bytes_out += body->len;
         if (r->reply.is_chunked)
             lv_conn_write(conn, LV_BYTES_LIT("\r\n"));
     }

@@ -49,6 +49,7 @@ struct lv_reply {
     const char *type;      /* content type; NULL: no body */
     struct lv_buf headers; /* more of them: lines with CRLF */
     struct lv_buf body;    /* what is not sent yet */
+    uint64_t bytes_out;    /* of the body: what was */
     struct lv_json json;   /* writes into body */
     struct lv_json_columns columns;
     bool is_chunked;

@@ -109,16 +109,45 @@ static void options(struct lv_request *r, unsigned methods)
     lv_reply_empty(r, 200);
 }
 
-/* The target without what stands before every path here. */
-static struct lv_bytes without_prefix(const struct lv_request *r)
+/* Whether the target is that path (which may end with a slash) or below it; *rest is what follows. */
+static bool is_below(struct lv_bytes target, const char *path, struct lv_bytes *rest)
 {
-    struct lv_bytes target = r->head.target,
-                    prefix = lv_bytes_str(r->room->settings->management_path_prefix);
+    struct lv_bytes prefix = lv_bytes_str(path);
 
-    if (prefix.len == 0 || !lv_bytes_has_prefix(target, prefix))
-        return target;
-    target = lv_bytes(target.ptr + prefix.len, target.len - prefix.len);
-    return target.len != 0 ? target : LV_BYTES_LIT("/");
+    while (prefix.len != 0 && prefix.ptr[prefix.len - 1] == '/')
+        prefix.len--;
+    if (!lv_bytes_has_prefix(target, prefix))
+        return false;
+    *rest = lv_bytes(target.ptr + prefix.len, target.len - prefix.len);
+    return rest->len == 0 || rest->ptr[0] == '/' || rest->ptr[0] == '?';
+}
+
+/* "/metrics" stands for prometheus.path at the doors of the metrics, and nothing else is there. ptr NULL: no such path, or
+ * no memory. */
+static struct lv_bytes metrics_target(struct lv_request *r)
+{
+    struct lv_bytes name = LV_BYTES_LIT("/metrics"), rest;
+
+    if (!is_below(r->head.target, r->room->settings->prometheus_path, &rest))
+        return lv_bytes(NULL, 0);
+    uint8_t *target = lv_request_alloc(r, name.len + rest.len);
+    if (target == NULL)
+        return lv_bytes(NULL, 0);
+    memcpy(target, name.ptr, name.len);
+    memcpy(target + name.len, rest.ptr, rest.len);
+    return lv_bytes(target, name.len + rest.len);
+}
+
+/* The target as routes.def has it: without what stands before every path here. */
+static struct lv_bytes target_of(struct lv_request *r)
+{
+    struct lv_bytes rest;
+
+    if (lv_client_is_scraper(r->client))
+        return metrics_target(r);
+    if (!is_below(r->head.target, r->room->settings->management_path_prefix, &rest))
+        return r->head.target;
+    return rest.len != 0 ? rest : LV_BYTES_LIT("/");
 }
 
 static bool is_open(const struct lv_request *r, const struct lv_route_row *row)
@@ -127,20 +156,27 @@ static bool is_open(const struct lv_request *r, const struct lv_route_row *row)
            (row->access == LV_ROUTE_METRICS && !r->room->settings->prometheus_auth);
 }
 
-/* Who came through the door of the metrics sees nothing else. */
-static bool is_behind_door(const struct lv_request *r)
+/* What management.restrictions forbids. The command line on this machine may all the same, as RabbitMQ's. */
+static void restrict_methods(const struct lv_request *r, struct lv_route_match *match)
 {
-    return !lv_client_is_scraper(r->client) ||
-           (r->url.segment_count != 0 && lv_bytes_eq(r->url.segment[0], LV_BYTES_LIT("metrics")));
+    if (match->row == NULL || match->row->access != LV_ROUTE_OPERATOR ||
+        !r->room->settings->management_fixed_op_policies || lv_client_is_operator(r->client))
+        return;
+    match->row = NULL;
+    match->methods &= ~(1u << LV_HTTP_PUT | 1u << LV_HTTP_DELETE);
 }
 
 void lv_route_begin(struct lv_request *r)
 {
-    struct lv_bytes target = without_prefix(r);
+    struct lv_bytes target = target_of(r);
     uint8_t *block = lv_request_alloc(r, target.len + 1);
     struct lv_route_match match;
 
     r->is_body_refused = r->head.is_chunked || r->head.body_bytes != 0; /* until it is read */
+    if (target.ptr == NULL) {
+        lv_reply_not_found(r);
+        return;
+    }
     if (block == NULL) {
         lv_reply_no_memory(r);
         return;
@@ -150,7 +186,8 @@ void lv_route_begin(struct lv_request *r)
         return;
     }
     lv_route_find(r->head.method, &r->url, &match);
-    if (match.methods == 0 || !is_behind_door(r)) {
+    restrict_methods(r, &match);
+    if (match.methods == 0) {
         lv_reply_not_found(r);
     } else if (r->head.method == LV_HTTP_OPTIONS) {
         options(r, match.methods);
@@ -181,6 +218,7 @@ static const char *refusal(const struct lv_request *r)
                    ? NULL
                    : "User not authorised to access object";
     case LV_ROUTE_ADMIN:
+    case LV_ROUTE_OPERATOR:
         return lv_who_is(r, LV_WHO_ADMINISTRATOR) ? NULL : "Not administrator user";
     default:
         return NULL;
@@ -203,7 +241,7 @@ static void refuse_vhost(struct lv_request *r)
 void lv_route_authorize(struct lv_request *r)
 {
     const char *why = refusal(r);
-    bool is_new_vhost = r->head.method == LV_HTTP_PUT && r->route->access == LV_ROUTE_ADMIN;
+    bool is_new_vhost = r->head.method == LV_HTTP_PUT && r->route->access >= LV_ROUTE_ADMIN;
 
     if (why != NULL)
         lv_reply_refused(r, why);

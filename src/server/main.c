@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include <uv.h>
@@ -249,25 +248,29 @@ static enum lv_err watch_signals(struct lv_loop *loop)
 
 /* ---- listening ---- */
 
-static void set_option(int fd, int level, int option, uint32_t value)
-{
-    int v = (int)value;
-
-    if (value != 0)
-        (void)setsockopt(fd, level, option, &v, sizeof(v));
-}
-
 static void accepted(struct lv_loop *loop, int fd, void *ctx)
 {
     const struct door *door = ctx;
-    const struct lv_settings *s = server.settings;
-
-    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, s->tcp_keepalive);
-    set_option(fd, SOL_SOCKET, SO_SNDBUF, s->tcp_sndbuf);
-    set_option(fd, SOL_SOCKET, SO_RCVBUF, s->tcp_recbuf);
 
     (void)loop;
     lv_broker_place(server.broker, fd, door->is_tls ? lv_amqp_accept_tls : lv_amqp_accept);
+}
+
+/* tcp_listen_options. A linger that waits is the kernel's: no loop waits in a close. */
+static void set_options(struct lv_listener *listener)
+{
+    const struct lv_settings *s = server.settings;
+
+    lv_listener_set_options(listener,
+                            &(struct lv_listen_options){
+                                .backlog = (int)s->tcp_backlog,
+                                .sndbuf = (int)s->tcp_sndbuf,
+                                .recbuf = (int)s->tcp_recbuf,
+                                .send_timeout_ms = (unsigned)s->tcp_send_timeout,
+                                .waits_for_more = !s->tcp_nodelay,
+                                .has_keepalive = s->tcp_keepalive,
+                                .resets_at_close = s->tcp_linger_on && s->tcp_linger_s == 0,
+                            });
 }
 
 /* "*:PORT" is every address of both families, or of IPv4 where there is no other. */
@@ -306,7 +309,7 @@ static enum lv_err listen_all(struct lv_loop *loop, const char *at, bool is_tls)
             return err;
         }
         server.amqp_count++;
-        lv_listener_set_backlog(door->listener, (int)server.settings->tcp_backlog);
+        set_options(door->listener);
         lv_listener_address(door->listener, address);
         if (is_tls)
             lv_log(LISTENING_TLS, lv_log_str("amqp/ssl"), lv_log_str(address));

@@ -46,6 +46,7 @@ static void amqp_options(const struct lv_settings *s, struct lv_tls_options *out
         .cert_file = s->tls_certfile,
         .key_file = s->tls_keyfile,
         .password = s->tls_password,
+        .dh_file = s->tls_dhfile,
         .ca_file = s->tls_cacertfile,
         .versions = versions_of(s->tls_versions),
         .verify_peer = strcmp(s->tls_verify, "verify_peer") == 0,
@@ -85,19 +86,24 @@ static const char *metrics_text(const struct lv_settings *s, const char *name)
     return text;
 }
 
-/* prometheus.ssl.certfile, keyfile, password, cacertfile; the rest as for management. */
+static bool metrics_says(const struct lv_settings *s, const char *name, const char *word)
+{
+    struct lv_bytes value;
+
+    return lv_items_get(s->prometheus_tls, name, &value) && lv_bytes_eq(value, lv_bytes_str(word));
+}
+
+/* prometheus.ssl.certfile, keyfile, password, cacertfile, verify, fail_if_no_peer_cert; the rest as for management. */
 static void metrics_options(const struct lv_settings *s, struct lv_tls_options *out)
 {
-    struct lv_bytes verify;
-
     *out = (struct lv_tls_options){
         .cert_file = metrics_text(s, "certfile"),
         .key_file = metrics_text(s, "keyfile"),
         .password = metrics_text(s, "password"),
         .ca_file = metrics_text(s, "cacertfile"),
         .versions = versions_of(s->management_tls_versions),
-        .verify_peer = lv_items_get(s->prometheus_tls, "verify", &verify) &&
-                       lv_bytes_eq(verify, LV_BYTES_LIT("verify_peer")),
+        .verify_peer = metrics_says(s, "verify", "verify_peer"),
+        .fail_if_no_peer_cert = metrics_says(s, "fail_if_no_peer_cert", "true"),
         .depth = s->management_tls_depth,
         .handshake_ms = s->tls_handshake_timeout,
     };

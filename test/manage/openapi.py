@@ -16,7 +16,7 @@ def _older(since, version):
     """True when a broker of this version does not have what came with `since`."""
     if since is None or version is None:
         return False
-    if since == "never":
+    if since in ("never", "plugin"):     # the RabbitMQ beside has no further plugins
         return True
     return tuple(map(int, since.split("."))) > version
 

@@ -31,6 +31,15 @@ class Raw:
         self.socket = socket.create_connection(("127.0.0.1", port), 10)
         self.file = self.socket.makefile("rb")
 
+    @classmethod
+    def as_operator(cls, broker):
+        """Through the socket of the data directory."""
+        one = cls.__new__(cls)
+        one.socket = socket.socket(socket.AF_UNIX)
+        one.socket.connect(os.path.join(broker.dir, "data", "leveret.sock"))
+        one.file = one.socket.makefile("rb")
+        return one
+
     def send(self, data):
         self.socket.sendall(data if isinstance(data, bytes) else data.encode())
         return self
@@ -381,7 +390,9 @@ def test_redirections(raw, path, to):
 
 
 def test_pages_for_people(raw):
-    assert b"/api/queues/:vhost/:name" in raw().send(get("/api/index.html")).answer()[2]
+    page = raw().send(get("/api/index.html")).answer()[2]
+    assert b"<td>GET<td><code>/api/queues/:vhost/:name</code><td>user</tr>" in page
+    assert b"<td>PUT<td><code>/api/operator-policies/:vhost/:name</code><td>administrator</tr>" in page
     assert b"rabbitmqadmin" in raw().send(get("/cli/rabbitmqadmin")).answer()[2]
     assert json.loads(raw().send(get("/api/openapi.json")).answer()[2])["openapi"].startswith("3.")
 
@@ -408,6 +419,87 @@ def test_settings_of_the_server(tmp_path):
         assert one.answer()[0] == 400
     finally:
         broker.stop()
+
+
+@pytest.mark.parametrize("prefix", ["/broker", "/broker/"])
+def test_a_prefix_ends_where_a_word_ends(prefix):
+    with brokers.make("leveret", "--management.path_prefix", prefix) as broker:
+        def status(path):
+            return Raw(broker.http_port).send(get(path)).answer()[0]
+
+        assert status("/broker/api/whoami") == status("/broker/api/whoami?a=b") == 200
+        for path in ("/broker", "/broker/", "/broker/api"):
+            code, headers, _ = Raw(broker.http_port).send(get(path)).answer()
+            assert (code, headers["location"]) == (301, "/broker/api/index.html")
+        assert status("/brokers/api/whoami") == 404
+
+
+@pytest.mark.parametrize("path, base", [("/somewhere/else", "/somewhere/else"), ("/", "")])
+def test_the_path_of_the_metrics(path, base):
+    with brokers.make("leveret", "--prometheus.path", path) as broker:
+        def scrape(path):
+            return Raw(broker.metrics_port).send(get(path)).answer()
+
+        for there in (path, f"{base}/", f"{base}/per-object", f"{base}/detailed?family=queue_coarse_metrics"):
+            status, _, body = scrape(there)
+            assert status == 200 and b"rabbitmq_identity_info" in body, there
+        assert scrape("/metrics")[0] == 404
+        assert scrape("/api/whoami")[0] == 404
+        assert scrape(f"{base}/else")[0] == 404
+        assert Raw(broker.http_port).send(get("/metrics")).answer()[0] == 200
+
+
+def body_of(method, path, body):
+    return f"{method} {path} HTTP/1.1\r\n{GUEST}content-length: {len(body)}\r\n\r\n{body}"
+
+
+def test_headers_have_words_of_their_own():
+    with brokers.make("leveret", "--management.headers.frame_options", "DENY", "--management.headers.xss_protection", "1",
+                      "--management.headers.x-test", "yes") as broker:
+        head = Raw(broker.http_port).send(get("/api/version")).socket.recv(65536).decode().split("\r\n\r\n")[0].lower()
+    lines = head.split("\r\n")
+    for line in ("x-frame-options: deny", "x-xss-protection: 1", "x-test: yes", "x-content-type-options: nosniff"):
+        assert lines.count(line) == 1, lines
+    assert head.count("frame-options") == 1 and "frame_options" not in head
+
+
+def test_operator_policies_can_be_fixed():
+    policy = body_of("PUT", "/api/operator-policies/%2F/p", '{"pattern":"a","definition":{"max-length":5}}')
+    with brokers.make("leveret", "--management.restrictions.operator_policy_changes.disabled", "true") as broker:
+        status, headers, _ = Raw(broker.http_port).send(policy).answer()
+        assert (status, headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+        overview = json.loads(Raw(broker.http_port).send(get("/api/overview")).answer()[2])
+        assert overview["is_op_policy_updating_enabled"] is False
+        assert Raw.as_operator(broker).send(policy.replace(GUEST, "host: x\r\n")).answer()[0] == 201
+        assert Raw(broker.http_port).send(get("/api/operator-policies/%2F/p")).answer()[0] == 200
+    with brokers.make("leveret") as broker:
+        assert Raw(broker.http_port).send(policy).answer()[0] == 201
+
+
+def test_passwords_can_be_switched_off():
+    with brokers.make("leveret", "--management.disable_basic_auth", "true") as broker:
+        for request in (get("/api/whoami"), body_of("POST", "/api/login", "username=guest&password=guest")):
+            status, _, body = Raw(broker.http_port).send(request).answer()
+            assert status == 401
+            assert json.loads(body) == {"error": "not_authorized", "reason": "HTTP access denied: basic auth disabled"}
+        assert Raw.as_operator(broker).send("GET /api/whoami HTTP/1.1\r\nhost: x\r\n\r\n").answer()[0] == 200
+
+
+def test_the_access_log(tmp_path):
+    folder = tmp_path / "http"
+    with brokers.make("leveret", "--management.http_log_dir", str(folder)) as broker:
+        agent = 'user-agent: a "quoted" one\r\nreferer: http://here/\r\n'
+        raw = Raw(broker.http_port)
+        length = len(raw.send(f"GET /api/whoami?secret=1 HTTP/1.1\r\n{GUEST}{agent}\r\n").answer()[2])
+        assert raw.send(get("/api/auth/hash_password/topsecret")).answer()[0] == 200
+        assert raw.send("GET /api/nothing HTTP/1.1\r\nhost: x\r\n\r\n").answer()[0] == 404
+        lines = [line for path in sorted(folder.iterdir()) for line in path.read_text().splitlines()]
+        assert re.fullmatch(rf'127\.0\.0\.1 - guest \[\d\d/\w{{3}}/\d{{4}}:\d\d:\d\d:\d\d \+0000\] "GET /api/whoami HTTP/1\.1" '
+                            rf'200 {length} "http://here/" "a \\x22quoted\\x22 one"', lines[0])
+        assert '"GET /api/auth/hash_password/:password HTTP/1.1" 200' in lines[1]
+        assert re.search(r' - - \[.*"GET /api/nothing HTTP/1\.1" 404 \d+ "-" "-"$', lines[2])
+        assert re.fullmatch(r"access\.log\.\d{4}_\d\d_\d\d_\d\d", next(folder.iterdir()).name)
+        assert len(lines) == 3 and "secret" not in "".join(lines)
 
 
 def test_slow_clients_are_let_go():

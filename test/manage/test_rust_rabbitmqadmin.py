@@ -64,7 +64,8 @@ def admin_v2(program, target, tmp_path_factory):
     "exchanges list", "connections list", "connections list_of_user --username guest", "channels list", "policies list",
     "operator_policies list", "parameters list_all", "parameters list --component operator_policy",
     "global_parameters list", "feature_flags list", "deprecated_features list",
-    "user_limits list", "vhost_limits list", "permissions list", "plugins list_all", "definitions export", "rebalance queues"))
+    "user_limits list", "vhost_limits list", "permissions list", "plugins list_all", "definitions export", "rebalance queues", "shovels list_all",
+    "federation list_all_links", "streams list"))
 def test_command(admin_v2, world, command):
     admin_v2(*command.split(), vhost=VHOST)
 

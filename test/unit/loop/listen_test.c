@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -145,6 +146,105 @@ LV_TEST(accepts_on_ipv6)
         skip();
     host(&h);
     CHECK(strncmp(h.bound, "[::1]:", 6) == 0);
+}
+
+/* ---- options ---- */
+
+static int option(int fd, int level, int name)
+{
+    int value = 0;
+    socklen_t len = sizeof(value);
+
+    CHECK_EQ(getsockopt(fd, level, name, &value, &len), 0);
+    return value;
+}
+
+static struct linger linger_of(int fd)
+{
+    struct linger value = { 0 };
+    socklen_t len = sizeof(value);
+
+    CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_LINGER, &value, &len), 0);
+    return value;
+}
+
+static void expect_defaults(int fd)
+{
+    CHECK_EQ(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+    CHECK_EQ(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
+    CHECK_EQ(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+    CHECK_EQ(linger_of(fd).l_onoff, 0);
+}
+
+static const struct lv_listen_options all_options = {
+    .backlog = 1,
+    .sndbuf = 20000,
+    .recbuf = 30000,
+    .send_timeout_ms = 1234,
+    .waits_for_more = true,
+    .has_keepalive = true,
+    .resets_at_close = true,
+};
+
+static void expect_all(int fd)
+{
+    CHECK_EQ(option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
+    CHECK_EQ(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 1234);
+    CHECK_EQ(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    CHECK_EQ(option(fd, SOL_SOCKET, SO_SNDBUF), 2 * 20000); /* Linux doubles it */
+    CHECK_EQ(option(fd, SOL_SOCKET, SO_RCVBUF), 2 * 30000);
+    CHECK_EQ(linger_of(fd).l_onoff, 1);
+    CHECK_EQ(linger_of(fd).l_linger, 0);
+}
+
+struct optioned {
+    struct lv_listener *listener;
+    char bound[LV_ADDR_MAX];
+    int client;
+    const struct lv_listen_options *options;
+    void (*expect)(int fd);
+};
+
+static void accepted_with_options(struct lv_loop *loop, int fd, void *ctx)
+{
+    struct optioned *o = ctx;
+
+    o->expect(fd);
+    close(fd);
+    lv_listener_close(o->listener);
+    lv_loops_stop(lv_loop_all(loop));
+}
+
+static enum lv_err start_with_options(struct lv_loop *loop)
+{
+    struct optioned *o = lv_loop_owner(loop);
+
+    CHECK_EQ(lv_listen(loop, "127.0.0.1:0", accepted_with_options, o, &o->listener), LV_OK);
+    if (o->options != NULL)
+        lv_listener_set_options(o->listener, o->options);
+    lv_listener_address(o->listener, o->bound);
+    o->client = connect_to(o->bound);
+    return LV_OK;
+}
+
+static void accept_one(struct optioned *o)
+{
+    struct lv_loops_config config = { .count = 1, .owner = o, .start = start_with_options };
+    struct lv_loops *loops;
+
+    CHECK_EQ(lv_loops_new(&config, &loops), LV_OK);
+    CHECK_EQ(lv_loops_run(loops), LV_OK);
+    lv_loops_free(loops);
+    close(o->client);
+}
+
+LV_TEST(what_is_accepted_has_the_listeners_options)
+{
+    struct optioned plain = { .expect = expect_defaults };
+    struct optioned all = { .options = &all_options, .expect = expect_all };
+
+    accept_one(&plain);
+    accept_one(&all);
 }
 
 /* ---- no descriptor is left ---- */

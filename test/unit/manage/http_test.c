@@ -31,6 +31,15 @@ LV_TEST(a_head_that_does_not_end_is_refused)
     CHECK_EQ(lv_http_head_find(lv_bytes(text, sizeof(text)), &bytes), LV_EFULL);
 }
 
+LV_TEST(what_is_no_http_is_refused_at_its_first_byte)
+{
+    static const char *const other[] = { "\x16\x03\x01\x02", "\r\n\x80\x2e", "\n", " GET" };
+    size_t bytes;
+
+    for (size_t i = 0; i < LV_ARRAY_LEN(other); i++)
+        CHECK_EQ(lv_http_head_find(lv_bytes_str(other[i]), &bytes), LV_ESYNTAX);
+}
+
 LV_TEST(a_request_is_understood)
 {
     struct lv_http_head head;
