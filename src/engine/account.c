@@ -166,3 +166,10 @@ void lv_account_keep_damaged(struct lv_journal *j, const struct lv_wal_report *r
     if (told < report->damage_count) /* the others are behind the last that is told */
         keep_files(j, report->damage[told - 1].to, report->end);
 }
+
+void lv_account_keep_all(struct lv_journal *j)
+{
+    uint64_t bytes = lv_wal_file_bytes(j->wal);
+
+    keep_files(j, (lv_wal_first_file(j->wal) + 1) * bytes, lv_wal_tail(j->wal));
+}

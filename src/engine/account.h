@@ -44,5 +44,7 @@ void lv_account_restore(struct lv_journal *j, const struct lv_checkpoint *c);
 /* Behind lv_account_restore: files in which a walk found damage stay, each with the one before it, for whoever wants to rescue
  * what is in them. */
 void lv_account_keep_damaged(struct lv_journal *j, const struct lv_wal_report *report);
+/* Every file stays: something that is alive may be in any of them. */
+void lv_account_keep_all(struct lv_journal *j);
 
 #endif

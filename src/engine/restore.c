@@ -1,6 +1,7 @@
 #include "engine/restore.h"
 
 #include "base/mem.h"
+#include "engine/account.h"
 #include "engine/queue_priv.h"
 #include "engine/rescue_priv.h"
 #include "engine/state_priv.h"
@@ -59,7 +60,9 @@ struct lv_recovery {
     struct lv_journal *j;
     struct lv_wal_reader *reader;
     bool counts, is_topology_damaged;
-    uint64_t next_id, id_max;  /* as the topology tells; the greatest that was met */
+    bool is_ending;           /* no later state tells more */
+    bool is_unsure;           /* what is in some pages cannot be found out: it may be in any file */
+    uint64_t next_id, id_max; /* as the topology tells; the greatest that was met */
     struct lv_restore *queues; /* by id */
     struct tx *txs;            /* by id */
     struct lv_restore *last;   /* used last */
@@ -321,8 +324,8 @@ static enum lv_err read_page(struct lv_recovery *r, const struct lane *q,
     if (err != LV_ECORRUPT && err != LV_ENOTFOUND)
         return err;
     r->damaged++;
-    if (err == LV_ENOTFOUND ||
-        r->rescues == RESCUES_MAX) /* its file was given up: a later state tells more */
+    if ((err == LV_ENOTFOUND && !r->is_ending) || /* its file was given up: a later state tells more */
+        r->rescues == RESCUES_MAX)
         return LV_ECORRUPT;
     r->rescues++;
     err = lv_page_rescue(r->j->wal, &want, entries, count);
@@ -972,6 +975,7 @@ static enum lv_err count_lane(struct lv_recovery *r, struct lane *q, int n)
         uint32_t count = 0;
         enum lv_err err = read_page(r, q, &q->pages[i], &list, &count);
         lv_journal_live(r->j, q->pages[i].place, n);
+        r->is_unsure |= err == LV_ECORRUPT;
         if (err == LV_ECORRUPT)
             continue;
         if (err != LV_OK)
@@ -999,6 +1003,7 @@ enum lv_err lv_recovery_end(struct lv_recovery *r)
 {
     struct lv_restore *q, *next;
 
+    r->is_ending = true;
     while (r->txs != NULL) {
         r->open_tx++;
         tx_free(r, r->txs);
@@ -1021,6 +1026,8 @@ enum lv_err lv_recovery_end(struct lv_recovery *r)
         }
         queue_free(r, q);
     }
+    if (r->is_unsure && !r->counts)
+        lv_account_keep_all(r->j);
     return LV_OK;
 }
 
