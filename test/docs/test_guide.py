@@ -182,6 +182,11 @@ def test_celery(shell):
 
 
 @pytest.mark.timeout(120)
+def test_queues(shell):
+    shell(5672, 15672).run_page("queues.md")
+
+
+@pytest.mark.timeout(120)
 def test_migration(shell):
     if not is_installed():
         pytest.skip("no rabbitmq-server")

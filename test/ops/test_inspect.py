@@ -10,6 +10,7 @@ import pika
 import pytest
 
 from support.broker import ROOT, Leveret
+from support.net import wait_until
 
 LEVERET = os.environ.get("LEVERET") or os.path.join(ROOT, "build", "release", "leveret")
 EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_TEMPFAIL = 64, 65, 66, 75
@@ -194,3 +195,36 @@ def test_not_a_data_directory(tmp_path, copy):
     assert inspect("--wrong", copy).returncode == EX_USAGE
     flip(copy, "store", 20)
     assert inspect(copy).returncode == EX_DATAERR
+
+
+def test_records_of_queue_features(tmp_path):
+    """How often a delivery has failed; of a message its priority, its time to live, and that it has died."""
+    with Leveret() as broker:
+        connection = pika.BlockingConnection(pika.URLParameters(broker.url))
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.queue_declare("d", durable=True)
+        channel.queue_declare("q", durable=True, arguments={"x-queue-type": "quorum", "x-dead-letter-exchange": "",
+                                                            "x-dead-letter-routing-key": "d"})
+        for expiration in ("60000", "315360000000"):
+            channel.basic_publish("", "q", b"1", pika.BasicProperties(delivery_mode=2, priority=7, expiration=expiration))
+        for requeue in (True, True, False):
+            method, _, _ = channel.basic_get("q")
+            channel.basic_reject(method.delivery_tag, requeue=requeue)
+        wait_until(lambda: channel.queue_declare("d", passive=True).method.message_count == 1, 30, "no dead letter")
+        channel.basic_publish("", "d", b"what is before it is on the disk", PERSISTENT)
+        broker.process.kill()
+        broker.process.wait()
+        data = os.path.join(broker.dir, "data")
+        done = inspect("--records", "--json", data)
+        text = inspect(data)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()[:-1]]
+    messages = [line for line in lines if line["type"] == "message"]
+    first = messages[0]
+    assert [(m.get("priority"), m.get("ttl_ms"), m["died"]) for m in messages] == [
+        (7, 60000, False), (7, 315360000000, False), (7, None, True), (None, None, False)]
+    assert first["seq"] >> 53 == 31 - 7
+    assert [(line["queue"], line["seq"], line["failures"]) for line in lines if line["type"] == "count"] == [
+        (first["queue"], first["seq"], failures) for failures in (1, 2)]
+    assert "count 2" in text.stdout

@@ -47,8 +47,8 @@ static void put_place(FILE *out, const struct lv_wal *wal, lv_lsn lsn, bool json
 static const char *type_name(bool is_topology, uint8_t type)
 {
     static const char *const common[] = { [LV_REC_PAD] = "pad", [LV_REC_MARK] = "mark" };
-    static const char *const messages[] = { "message", "enter",  "drop", "part",  "page",
-                                            "state",   "handed", "tx",   "commit" };
+    static const char *const messages[] = { "message", "enter",  "drop", "part",   "page",
+                                            "state",   "handed", "tx",   "commit", "count" };
     static const char *const topology[] = { "put", "del" };
 
     if (type < LV_ARRAY_LEN(common) && common[type] != NULL)
@@ -132,9 +132,14 @@ static void put_message(FILE *out, struct lv_bytes payload)
     fprintf(out,
             ", \"queue\": %" PRIu64 ", \"seq\": %" PRIu64 ", \"body_bytes\": %u, \"parts\": %zu",
             m.id, m.seq, m.body_len, m.parts.len / 8);
-    fprintf(out,
-            ", \"persistent\": %s, \"moved\": %s, \"exchange\": ", m.persistent ? "true" : "false",
-            m.is_moved ? "true" : "false");
+    fprintf(out, ", \"persistent\": %s, \"moved\": %s, \"died\": %s",
+            m.persistent ? "true" : "false", m.is_moved ? "true" : "false",
+            m.has_died ? "true" : "false");
+    if (m.has_priority)
+        fprintf(out, ", \"priority\": %u", m.priority);
+    if (m.has_expiration)
+        fprintf(out, ", \"ttl_ms\": %" PRIu64, (uint64_t)m.ttl * (m.is_ttl_seconds ? 1000 : 1));
+    fputs(", \"exchange\": ", out);
     lv_json_string(out, m.exchange);
     fputs(", \"key\": ", out);
     lv_json_string(out, m.key);
@@ -154,8 +159,10 @@ static void put_numbers(FILE *out, uint8_t type, struct lv_bytes payload)
         return;
     }
     fprintf(out, ", \"queue\": %" PRIu64, lv_rd_u64(&rd));
-    if (type == LV_REC_ENTER || type == LV_REC_HANDED)
+    if (type == LV_REC_ENTER || type == LV_REC_HANDED || type == LV_REC_COUNT)
         fprintf(out, ", \"seq\": %" PRIu64, lv_rd_u64(&rd));
+    if (type == LV_REC_COUNT)
+        fprintf(out, ", \"failures\": %u", lv_rd_u32(&rd));
     if (type == LV_REC_ENTER)
         fprintf(out, ", \"of\": %" PRIu64, lv_place_lsn(lv_rd_u64(&rd)));
     if (type == LV_REC_PAGE)
@@ -192,7 +199,7 @@ static void show_record(void *ctx, const struct lv_wal *wal, uint8_t type, lv_ls
         put_meta(stdout, &meta);
     else if (!is_topology && type == LV_REC_MESSAGE)
         put_message(stdout, payload);
-    else if (!is_topology && type >= LV_REC_FIRST && type != LV_REC_PART && type <= LV_REC_COMMIT)
+    else if (!is_topology && type >= LV_REC_FIRST && type != LV_REC_PART && type <= LV_REC_COUNT)
         put_numbers(stdout, type, payload);
     fputs("}\n", stdout);
 }
