@@ -277,7 +277,7 @@ static enum lv_err take_line(struct lv_bytes *in, size_t max, struct lv_bytes *l
     struct lv_bytes at = *in;
 
     if (memmem(at.ptr, at.len, "\r\n", 2) == NULL)
-        return at.len > max ? LV_ESYNTAX : LV_EMORE;
+        return at.len > max + 1 ? LV_ESYNTAX : LV_EMORE; /* one may be the CR */
     if (!next_line(&at, line) || line->len > max)
         return LV_ESYNTAX;
     *in = at;
