@@ -50,11 +50,6 @@ enum lv_err lv_broker_new(const struct lv_settings *settings, struct lv_broker *
     return LV_OK;
 }
 
-static void tell_time(struct lv_shard *shard)
-{
-    shard->wall_offset = lv_clock_wall_us() / 1000 - lv_loop_now(shard->loop);
-}
-
 /* On the loop's own thread, before its first turn. */
 static enum lv_err shard_start(struct lv_loop *loop)
 {
@@ -62,7 +57,7 @@ static enum lv_err shard_start(struct lv_loop *loop)
     struct lv_shard *shard = &b->shards[lv_loop_index(loop)];
 
     lv_loop_set_data(loop, shard);
-    tell_time(shard);
+    shard->wall_offset = b->wall_offset;
     lv_rules_start(shard);
     lv_sessions_watch_acks(shard);
     if (shard->index == LV_REGISTRY_LOOP) {
@@ -81,6 +76,7 @@ enum lv_err lv_broker_set_loops(struct lv_broker *b, struct lv_loops *loops)
     if (b->shards == NULL)
         return LV_ENOMEM;
     b->loops = loops;
+    b->wall_offset = lv_clock_wall_us() / 1000 - lv_clock_ns() / 1000000;
     for (unsigned i = 0; i < count; i++) {
         struct lv_shard *shard = &b->shards[i];
         shard->broker = b;
@@ -230,7 +226,6 @@ static void turn_end(struct lv_loop *loop)
     if (LV_UNLIKELY(atomic_load_explicit(&shard->errands, memory_order_relaxed) != NULL))
         lv_errands_turn(shard);
     lv_access_turn(shard);
-    tell_time(shard);
     if (LV_UNLIKELY(!lv_list_empty(&shard->dead)))
         lv_dead_letters_turn(shard);
     lv_durable_turn(loop);

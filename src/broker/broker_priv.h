@@ -116,7 +116,7 @@ struct lv_shard {
     uint8_t alarms;             /* LV_ALARM_*: publishers must wait */
     struct lv_timer ack_timer;  /* looks for deliveries that are never acknowledged */
     bool is_started;            /* the loop runs */
-    uint64_t wall_offset;       /* wall clock minus the loop's, in ms; renewed each turn */
+    uint64_t wall_offset;       /* the broker's */
 
     /* dead_letters.c */
     struct lv_link dead;     /* letters that go out at the end of the turn */
@@ -152,6 +152,7 @@ struct lv_broker {
     const struct lv_settings *settings;
     char node[256]; /* its name */
     struct lv_loops *loops;
+    uint64_t wall_offset; /* wall clock minus the loops', in ms, at the start: who sets the clock lets nothing expire */
     struct lv_shard *shards; /* one per loop */
     struct lv_ptrmap vhosts;
     struct lv_link ending; /* virtual hosts that are being taken apart; the registry's */
@@ -479,7 +480,8 @@ static inline lv_time_ms lv_shard_now(const struct lv_shard *shard)
 {
     return lv_loop_now(shard->loop);
 }
-/* The wall clock, as queues tell time by it: messages keep it over a restart. */
+/* The wall clock as it would be had nobody set it since the start: queues tell time by it, and messages keep it over a
+ * restart. */
 static inline lv_time_ms lv_shard_wall(const struct lv_shard *shard)
 {
     return lv_loop_now(shard->loop) + shard->wall_offset;

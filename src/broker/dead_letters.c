@@ -8,6 +8,7 @@
 #include "base/props.h"
 #include "broker/broker_priv.h"
 #include "broker/death.h"
+#include "os/os.h"
 
 #define KEYS_MAX 64u
 
@@ -73,7 +74,7 @@ static struct lv_msg *letter(const struct lv_home_queue *hq, const struct lv_dea
     struct lv_death_note note = {
         .why = dead->why,
         .queue = hq->entry->dest.name.key,
-        .time_s = now / 1000,
+        .time_s = lv_clock_wall_us() / 1000000,
     };
     struct lv_bytes props, key = rules->has_key ? rules->key : lv_msg_key(dead->msg);
     enum lv_err err = lv_death_props(dead->msg, &note, &props);
