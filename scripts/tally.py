@@ -253,7 +253,7 @@ def run(name, step):
 def main():
     known = goals(0)
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--fuzz-seconds", type=int, default=20, help="for each fuzz target (20)")
+    parser.add_argument("--fuzz-seconds", type=int, default=14, help="for each fuzz target (14)")
     parser.add_argument("goals", nargs="+", choices=known, metavar="GOAL", help=" ".join(known))
     options = parser.parse_args()
     steps = {}
