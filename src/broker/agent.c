@@ -302,7 +302,7 @@ static void publish(struct agent_session *as)
     if (msg != NULL) {
         if (a->body.len != 0)
             memcpy(lv_msg_body_room(msg), a->body.ptr, a->body.len);
-        msg->persistent = a->is_persistent;
+        msg->persistent = a->is_persistent || memo.keeps_all;
         msg->priority = a->priority;
         msg->has_priority = a->has_priority;
         if (a->has_expiration)

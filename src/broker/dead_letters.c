@@ -159,6 +159,7 @@ static bool deliver(struct lv_home_queue *hq, struct lv_dead_letter *dead, struc
         struct lv_queue_entry *entry = (struct lv_queue_entry *)rt->queues[i];
         if (lv_death_is_cycle(lv_msg_props(msg), entry->dest.name.key, dead->why))
             continue;
+        msg->persistent |= entry->kind == LV_QUEUE_QUORUM;
         lv_handle home = lv_home_of(shard, hq->vhost, entry);
         is_whole = is_whole && home != LV_HOME_NONE_YET;
         if (home != LV_HOME_NONE_YET && home != LV_HOME_NONE_EVER)

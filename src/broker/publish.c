@@ -35,7 +35,9 @@ static enum lv_err memo_take(struct lv_session *s, struct lv_route_memo *memo,
         memo->routed = routed;
         memo->cap = (uint32_t)rt->count;
     }
+    memo->keeps_all = false;
     for (size_t i = 0; i < rt->count; i++) {
+        memo->keeps_all |= ((const struct lv_queue_entry *)rt->queues[i])->kind == LV_QUEUE_QUORUM;
         memo->queues[i] = lv_home_of(s->shard, s->vhost, (struct lv_queue_entry *)rt->queues[i]);
         if (memo->queues[i] == LV_HOME_NONE_YET)
             return LV_ENOMEM;

@@ -297,6 +297,7 @@ struct lv_route_memo {
     struct lv_routed **routed; /* for each queue where it is counted, or NULL */
     uint32_t count, cap;
     uint16_t exchange_len, key_len;
+    bool keeps_all; /* a quorum queue is among them: whatever its delivery mode, the message is persistent */
     bool has_key;      /* false: only the exchange is remembered */
     bool is_publisher; /* has published */
     bool is_noted;     /* in the loop's list of those with something to add */

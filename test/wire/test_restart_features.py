@@ -307,6 +307,26 @@ def test_counts_of_deliveries(broker, w, kill):
 
 
 @KILL
+def test_all_of_a_quorum_queue_is_kept(broker, w, kill):
+    """Whatever the delivery mode; it is shown as it was sent. So are dead letters."""
+    if kill:
+        only_leveret(broker, "does not serve the queue soon enough after a kill")
+    declare(w, "q", x_queue_type="quorum")
+    declare(w, "r", **{"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q"})
+    publish(w, "q", [b"1"], delivery_mode=1)
+    publish(w, "r", [b"2"], delivery_mode=1)
+    m = wait_get(w, "r", no_ack=False)
+    w.method(1, "basic.reject", delivery_tag=m.delivery_tag, requeue=False)
+    wait_count(w, "q", 2)
+    publish(w, "r", [b"a message that is on the disk after them"])
+    w = again(broker, w, kill)
+    wait_count(w, "q", 2)
+    got = drain(w, "q")
+    assert numbers(got) == [1, 2]
+    assert [m.properties["delivery_mode"] for m in got] == [1, 1]
+
+
+@KILL
 @pytest.mark.differs("quorum-priority")
 def test_priorities_of_a_quorum_queue(broker, w, kill):
     declare(w, "q", x_queue_type="quorum")

@@ -135,6 +135,8 @@ static void send_to(struct lv_amqp_chan *ch, struct publish *p, const lv_handle 
     lv_lsn end;
     uint64_t confirm = ch->mode == LV_AMQP_CONFIRM ? ch->confirms.next : 0;
 
+    if (LV_UNLIKELY(ch->pub->memo.keeps_all))
+        p->msg->persistent = true;
     if (ch->mode == LV_AMQP_TX) {
         lv_amqp_tx_publish(ch, p->msg, queues, count, p->mandatory);
         return;
