@@ -57,7 +57,6 @@ static enum lv_err shard_start(struct lv_loop *loop)
     struct lv_shard *shard = &b->shards[lv_loop_index(loop)];
 
     lv_loop_set_data(loop, shard);
-    shard->wall_offset = b->wall_offset;
     lv_rules_start(shard);
     lv_sessions_watch_acks(shard);
     if (shard->index == LV_REGISTRY_LOOP) {

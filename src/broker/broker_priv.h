@@ -116,7 +116,6 @@ struct lv_shard {
     uint8_t alarms;             /* LV_ALARM_*: publishers must wait */
     struct lv_timer ack_timer;  /* looks for deliveries that are never acknowledged */
     bool is_started;            /* the loop runs */
-    uint64_t wall_offset;       /* the broker's */
 
     /* dead_letters.c */
     struct lv_link dead;     /* letters that go out at the end of the turn */
@@ -204,7 +203,7 @@ enum lv_broker_mail {
     LV_MAIL_CALL,     /* w0 call */
     LV_MAIL_ACCEPT,   /* w0 accept function, a fd */
     LV_MAIL_MOVE,     /* w0 session */
-    LV_MAIL_PUBLISH,  /* w0 queue, w1 msg (shared, with a reference), w2 session, w3 token */
+    LV_MAIL_PUBLISH,  /* lv_publish_post, w2 session, w3 token */
     LV_MAIL_ACCEPTED, /* w0 session, w1 token, w2 LSN, a 1: refused */
     LV_MAIL_DELIVER, /* w0 sub, w1 msg (shared, with a reference), w2 queue, a slot, w3 redelivered | failures << 1 */
     LV_MAIL_SETTLE, /* w0 queue, w1 feed, w2 outcome | n << 32, a credit, w3.. slots in pairs */
@@ -225,7 +224,7 @@ enum lv_broker_mail {
     LV_MAIL_VHOST_END,   /* w0 vhost, w1 how far: what of it lives here ends */
     LV_MAIL_VHOST_ENDED, /* w0 vhost, w1 how far; to the registry */
     LV_MAIL_RULES,       /* w0 vhost, only to be compared; a how far: policies changed */
-    LV_MAIL_DEAD_LETTER, /* w0 queue, w1 msg (shared, with a reference), w2 letter, w3 LSN */
+    LV_MAIL_DEAD_LETTER, /* lv_publish_post, w2 letter */
     LV_MAIL_BURIED,      /* w0 letter: a queue on another loop has it; a 1: had no memory */
     LV_MAIL_OP_COUNT,
 };
@@ -434,6 +433,12 @@ void lv_meta_tidy(struct lv_broker *b);
 enum lv_err lv_meta_put_counter(struct lv_broker *b) LV_MUST_USE;
 
 /* publish.c */
+/* A message for a queue on another loop. `m` says what it is; set here are w0 queue, w1 msg (shared, with the reference that is
+ * given), w4 its LSN. */
+void lv_publish_post(struct lv_shard *shard, lv_handle queue, struct lv_msg *kept,
+                     struct lv_mail *m);
+/* There: lv_home_publish. */
+enum lv_err lv_publish_take(struct lv_shard *shard, const struct lv_mail *m) LV_MUST_USE;
 void lv_broker_mail_publish(struct lv_shard *shard, const struct lv_mail *m);
 
 /* alarms.c */
@@ -484,7 +489,16 @@ static inline lv_time_ms lv_shard_now(const struct lv_shard *shard)
  * restart. */
 static inline lv_time_ms lv_shard_wall(const struct lv_shard *shard)
 {
-    return lv_loop_now(shard->loop) + shard->wall_offset;
+    return lv_loop_now(shard->loop) + shard->broker->wall_offset;
+}
+
+/* Publishes to a queue whose home is here; one that is gone has it. LV_EFULL, LV_ENOMEM: it is not in the queue. */
+LV_MUST_USE static inline enum lv_err lv_home_publish(struct lv_shard *shard, lv_handle queue,
+                                                      struct lv_msg *msg)
+{
+    struct lv_home_queue *hq = lv_home_find(shard, queue);
+
+    return LV_UNLIKELY(hq == NULL) ? LV_OK : lv_queue_publish(hq->queue, msg, lv_shard_wall(shard));
 }
 
 #endif

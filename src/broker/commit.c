@@ -28,11 +28,9 @@ static enum lv_err publish_here(struct lv_shard *shard, const struct lv_commit *
     for (uint32_t i = 0; i < c->publish_count; i++) {
         const struct lv_commit_publish *p = &c->publishes[i];
         for (uint32_t k = 0; k < p->count; k++) {
-            struct lv_home_queue *hq = lv_handle_loop(p->queues[k]) == shard->index
-                                           ? lv_home_find(shard, p->queues[k])
-                                           : NULL;
-            enum lv_err err =
-                hq != NULL ? lv_queue_publish(hq->queue, p->msg, lv_shard_wall(shard)) : LV_OK;
+            enum lv_err err = lv_handle_loop(p->queues[k]) == shard->index
+                                  ? lv_home_publish(shard, p->queues[k], p->msg)
+                                  : LV_OK;
             if (err != LV_OK && result != LV_ENOMEM)
                 result = err;
         }

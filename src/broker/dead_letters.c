@@ -70,7 +70,6 @@ static void bury(struct lv_shard *shard, struct lv_dead_letter *dead)
 static struct lv_msg *letter(const struct lv_home_queue *hq, const struct lv_dead_letter *dead)
 {
     const struct lv_home_rules *rules = hq->rules;
-    uint64_t now = lv_shard_wall(hq->shard);
     struct lv_death_note note = {
         .why = dead->why,
         .queue = hq->entry->dest.name.key,
@@ -83,17 +82,14 @@ static struct lv_msg *letter(const struct lv_home_queue *hq, const struct lv_dea
         return NULL;
     if (err != LV_OK) /* what no parser understands goes on as it is */
         props = lv_msg_props(dead->msg);
-    struct lv_msg *msg = lv_msg_new(rules->dlx, key, props, dead->msg->body_len);
+    struct lv_msg *msg = lv_msg_with(dead->msg, rules->dlx, key, props);
     if (err == LV_OK)
         lv_mem_free((void *)(uintptr_t)props.ptr, LV_TAG_MESSAGE);
     if (msg == NULL)
         return NULL;
-    if (msg->body_len != 0)
-        memcpy(lv_msg_body_room(msg), dead->msg->body, msg->body_len);
-    lv_msg_mark_as(msg, dead->msg);
     msg->has_expiration = false;
     msg->has_died = true;
-    msg->published_ms = now;
+    msg->published_ms = lv_shard_wall(hq->shard);
     return msg;
 }
 
@@ -120,29 +116,14 @@ static enum lv_err route(const struct lv_home_queue *hq, const struct lv_dead_le
 static void send_away(struct lv_shard *shard, struct lv_dead_letter *dead, lv_handle to,
                       struct lv_msg *msg)
 {
-    struct lv_msg *kept = lv_msg_keep(msg); /* kept already: cannot fail */
+    struct lv_mail m = { .op = LV_MAIL_DEAD_LETTER, .w = { [2] = dead->self } };
 
-    lv_msg_share(kept);
-    struct lv_mail m = {
-        .op = LV_MAIL_DEAD_LETTER,
-        .w = { to, (uintptr_t)kept, dead->self, lv_msg_lsn(kept) },
-    };
-    if (m.w[3] != 0)
-        lv_journal_hold(&shard->journal, m.w[3], 1);
-    lv_loop_post(shard->loop, lv_handle_loop(to), &m);
+    lv_publish_post(shard, to, lv_msg_keep(msg), &m); /* kept already: cannot fail */
     dead->lack++;
 }
 
-/* false: no memory. A queue that is full has had its chance: dead letters are sent once. */
-static bool publish_here(struct lv_shard *shard, lv_handle queue, struct lv_msg *msg)
-{
-    struct lv_home_queue *hq = lv_home_find(shard, queue);
-
-    return hq == NULL || lv_queue_publish(hq->queue, msg, lv_shard_wall(shard)) != LV_ENOMEM;
-}
-
 /* To every queue it is for: those here at once, as what they log need not be logged again for the others. false: some may not
- * have got it for want of memory. */
+ * have got it for want of memory. One that is full has had its chance: dead letters are sent once. */
 static bool deliver(struct lv_home_queue *hq, struct lv_dead_letter *dead, struct lv_msg *msg)
 {
     struct lv_shard *shard = hq->shard;
@@ -167,7 +148,7 @@ static bool deliver(struct lv_home_queue *hq, struct lv_dead_letter *dead, struc
     }
     for (size_t i = 0; i < count; i++)
         if (lv_handle_loop(list[i]) == shard->index)
-            is_whole = publish_here(shard, list[i], msg) && is_whole;
+            is_whole = lv_home_publish(shard, list[i], msg) != LV_ENOMEM && is_whole;
     for (size_t i = 0; i < count; i++) {
         if (lv_handle_loop(list[i]) == shard->index)
             continue;
@@ -220,8 +201,8 @@ void lv_dead_letters_turn(struct lv_shard *shard)
     struct lv_link list;
     struct lv_link *l;
 
-    if (shard->journal.open_parts !=
-        0) /* what died may have come with a transaction that is still to count */
+    /* What died may have come with a transaction that is still to count. */
+    if (shard->journal.open_parts != 0)
         return;
     lv_list_init(&list); /* who dies of it waits for the next turn */
     lv_list_splice(&list, &shard->dead);
@@ -252,13 +233,9 @@ void lv_dead_letters_drop(struct lv_shard *shard)
 
 static void arrived(struct lv_shard *shard, const struct lv_mail *m)
 {
-    struct lv_msg *msg = (struct lv_msg *)m->w[1];
     struct lv_mail back = { .op = LV_MAIL_BURIED, .w = { m->w[2] } };
 
-    back.a = !publish_here(shard, m->w[0], msg);
-    lv_msg_unref(msg);
-    if (m->w[3] != 0)
-        lv_journal_hold(&shard->journal, m->w[3], -1);
+    back.a = lv_publish_take(shard, m) == LV_ENOMEM;
     lv_loop_post(shard->loop, lv_handle_loop(m->w[2]), &back);
 }
 

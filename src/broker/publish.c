@@ -153,21 +153,37 @@ static void note_away(struct lv_session *s, unsigned loop)
     }
 }
 
+void lv_publish_post(struct lv_shard *shard, lv_handle queue, struct lv_msg *kept, struct lv_mail *m)
+{
+    lv_msg_share(kept);
+    m->w[0] = queue;
+    m->w[1] = (uintptr_t)kept;
+    m->w[4] = lv_msg_lsn(kept);
+    /* Its record, if it has one already, is not given up before the queue over there has counted it. */
+    if (m->w[4] != 0)
+        lv_journal_hold(&shard->journal, m->w[4], 1);
+    lv_loop_post(shard->loop, lv_handle_loop(queue), m);
+}
+
+enum lv_err lv_publish_take(struct lv_shard *shard, const struct lv_mail *m)
+{
+    struct lv_msg *msg = (struct lv_msg *)m->w[1];
+    enum lv_err err = lv_home_publish(shard, m->w[0], msg);
+
+    lv_msg_unref(msg);
+    if (m->w[4] != 0)
+        lv_journal_hold(&shard->journal, m->w[4], -1);
+    return err;
+}
+
 static bool publish_away(struct lv_session *s, lv_handle queue, struct lv_msg *msg, uint64_t token)
 {
     struct lv_msg *kept = lv_msg_keep(msg);
 
     if (kept == NULL)
         return false;
-    lv_msg_share(kept);
-    struct lv_mail m = {
-        .op = LV_MAIL_PUBLISH,
-        .w = { queue, (uintptr_t)kept, s->self, token, lv_msg_lsn(kept) },
-    };
-    /* Its record, if it has one already, is not given up before the queue over there has counted it. */
-    if (m.w[4] != 0)
-        lv_journal_hold(&s->shard->journal, m.w[4], 1);
-    lv_loop_post(s->shard->loop, lv_handle_loop(queue), &m);
+    struct lv_mail m = { .op = LV_MAIL_PUBLISH, .w = { [2] = s->self, [3] = token } };
+    lv_publish_post(s->shard, queue, kept, &m);
     s->away_unaccepted += token != 0;
     note_away(s, lv_handle_loop(queue));
     return true;
@@ -175,12 +191,8 @@ static bool publish_away(struct lv_session *s, lv_handle queue, struct lv_msg *m
 
 static bool publish_here(struct lv_session *s, lv_handle queue, struct lv_msg *msg)
 {
-    struct lv_shard *shard = s->shard;
-    struct lv_home_queue *hq = lv_home_find(shard, queue);
-
     s->away_streak = 0;
-    return LV_UNLIKELY(hq == NULL) ||
-           LV_LIKELY(lv_queue_publish(hq->queue, msg, lv_shard_wall(shard)) == LV_OK);
+    return LV_LIKELY(lv_home_publish(s->shard, queue, msg) == LV_OK);
 }
 
 __attribute__((noinline)) static uint32_t publish_to_all(struct lv_session *s,
@@ -277,14 +289,9 @@ void lv_reply(struct lv_call *call)
 
 static void publish_arrived(struct lv_shard *shard, const struct lv_mail *m)
 {
-    struct lv_home_queue *hq = lv_home_find(shard, m->w[0]);
-    struct lv_msg *msg = (struct lv_msg *)m->w[1];
-
     lv_lsn before = shard->journal.end;
-    bool is_refused = hq != NULL && lv_queue_publish(hq->queue, msg, lv_shard_wall(shard)) != LV_OK;
-    lv_msg_unref(msg);
-    if (m->w[4] != 0)
-        lv_journal_hold(&shard->journal, m->w[4], -1);
+    bool is_refused = lv_publish_take(shard, m) != LV_OK;
+
     if (m->w[3] == 0)
         return;
     lv_lsn end = shard->journal.end != before ? shard->journal.end : 0;

@@ -19,14 +19,14 @@ struct lv_entry {
 
 /* A sequence number is a lane, 0 first, and a count: with message priorities those of a higher one go in a smaller lane. */
 #define LV_SEQ_LANE_SHIFT 53
-#define LV_SEQ_LANES_MAX 256u
+#define LV_SEQ_COUNT_MAX ((UINT64_C(1) << LV_SEQ_LANE_SHIFT) - 1)
 static inline unsigned lv_seq_lane(uint64_t seq)
 {
     return (unsigned)(seq >> LV_SEQ_LANE_SHIFT);
 }
 static inline uint64_t lv_seq_count(uint64_t seq)
 {
-    return seq & ((UINT64_C(1) << LV_SEQ_LANE_SHIFT) - 1);
+    return seq & LV_SEQ_COUNT_MAX;
 }
 
 #define LV_ORDER_REDELIVERED UINT64_C(1)

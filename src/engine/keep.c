@@ -339,6 +339,11 @@ bool lv_queue_fetch_returned(struct lv_queue *q)
     return has_answer(q);
 }
 
+static bool may_go(struct lv_queue *q, const struct lv_entry *e)
+{
+    return !lv_queue_is_kept(q, e) || lv_queue_may_hand(q, lv_entry_count(e));
+}
+
 bool lv_queue_head_can_go(struct lv_queue *q)
 {
     struct lv_entry e;
@@ -348,7 +353,7 @@ bool lv_queue_head_can_go(struct lv_queue *q)
         if (lv_queue_is_returned_next(q)) {
             e = lv_slot_at(&q->slots, q->returned.oldest)->entry;
             if (lv_entry_is_here(&e))
-                return !lv_queue_is_kept(q, &e) || lv_queue_may_hand(q, lv_entry_count(&e));
+                return may_go(q, &e);
             (void)lv_queue_fetch_returned(q);
         } else {
             struct lv_lane *head = q->head;
@@ -358,7 +363,7 @@ bool lv_queue_head_can_go(struct lv_queue *q)
                 continue;
             if (head->ready.here != 0) {
                 e = lv_ready_peek(&head->ready);
-                return !lv_queue_is_kept(q, &e) || lv_queue_may_hand(q, lv_entry_count(&e));
+                return may_go(q, &e);
             }
         }
         if (q->is_loading || lv_list_linked(&q->blocked))
@@ -808,8 +813,8 @@ void lv_queue_unblocked(struct lv_queue *q, uint64_t now)
 
     q->has_failed = false;
     q->blocked_at = 0;
-    if (blocked_at !=
-        0) /* who could not be handed out only because of the log has not expired meanwhile */
+    /* Who could not be handed out only because of the log has not expired meanwhile. */
+    if (blocked_at != 0)
         lv_queue_hand_out(q, LV_MIN(blocked_at - 1, now));
     lv_queue_go_on(q, now);
 }

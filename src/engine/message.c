@@ -48,16 +48,33 @@ uint8_t *lv_msg_body_room(struct lv_msg *m)
     return (uint8_t *)m + lv_msg_bytes(m) - m->body_len;
 }
 
-static struct lv_msg *copy(const struct lv_msg *m)
+struct lv_msg *lv_msg_with(const struct lv_msg *m, struct lv_bytes exchange, struct lv_bytes key,
+                           struct lv_bytes props)
 {
-    struct lv_msg *k = lv_msg_new(lv_msg_exchange(m), lv_msg_key(m), lv_msg_props(m), m->body_len);
+    struct lv_msg *k = lv_msg_new(exchange, key, props, m->body_len);
 
     if (k == NULL)
         return NULL;
-    lv_msg_mark_as(k, m);
+    k->priority = m->priority;
+    k->persistent = m->persistent;
+    k->has_priority = m->has_priority;
+    k->has_expiration = m->has_expiration;
+    k->is_ttl_seconds = m->is_ttl_seconds;
+    k->has_died = m->has_died;
+    k->ttl = m->ttl;
+    k->published_ms = m->published_ms;
+    put(lv_msg_body_room(k), lv_msg_body(m));
+    return k;
+}
+
+static struct lv_msg *copy(const struct lv_msg *m)
+{
+    struct lv_msg *k = lv_msg_with(m, lv_msg_exchange(m), lv_msg_key(m), lv_msg_props(m));
+
+    if (k == NULL)
+        return NULL;
     k->stamp = m->stamp;
     k->lsn = lv_msg_lsn(m);
-    put(lv_msg_body_room(k), lv_msg_body(m));
     return k;
 }
 

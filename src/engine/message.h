@@ -61,19 +61,6 @@ static inline struct lv_bytes lv_msg_body(const struct lv_msg *m)
     return lv_bytes(m->body, m->body_len);
 }
 
-/* `to`, new, gets what is known of `from` beside its parts and its place in the log. */
-static inline void lv_msg_mark_as(struct lv_msg *to, const struct lv_msg *from)
-{
-    to->priority = from->priority;
-    to->persistent = from->persistent;
-    to->has_priority = from->has_priority;
-    to->has_expiration = from->has_expiration;
-    to->is_ttl_seconds = from->is_ttl_seconds;
-    to->has_died = from->has_died;
-    to->ttl = from->ttl;
-    to->published_ms = from->published_ms;
-}
-
 /* Its own time to live, from the expiration property: at most 2^32 seconds, above 49 days rounded up to whole ones. */
 static inline void lv_msg_set_ttl_ms(struct lv_msg *m, uint64_t ms)
 {
@@ -97,6 +84,10 @@ static inline bool lv_msg_is_borrowed(const struct lv_msg *m)
 struct lv_msg *lv_msg_new(struct lv_bytes exchange, struct lv_bytes key, struct lv_bytes props,
                           uint32_t body_len) LV_MUST_USE;
 uint8_t *lv_msg_body_room(struct lv_msg *m);
+/* A kept message with one reference that has these names and properties, and all else of `m` but its place in the log. NULL: no
+ * memory. */
+struct lv_msg *lv_msg_with(const struct lv_msg *m, struct lv_bytes exchange, struct lv_bytes key,
+                           struct lv_bytes props) LV_MUST_USE;
 /* A kept message equal to `m` with one more reference: `m` itself, or its copy. NULL: no memory. */
 struct lv_msg *lv_msg_keep(struct lv_msg *m) LV_MUST_USE;
 /* One reference less; the last one frees. Kept messages only. */

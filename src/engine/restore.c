@@ -11,7 +11,6 @@
 #define RESCUES_MAX \
     64u /* pages put together again while a broker starts: each reads the whole log */
 #define SEQ_MAX (UINT64_MAX >> (LV_ORDER_SHIFT + 1))
-#define COUNT_MAX ((UINT64_C(1) << LV_SEQ_LANE_SHIFT) - 1)
 
 /* A lane of a queue while its records are read. Entries and pages each in the order of their places; no two overlap. */
 struct lane {
@@ -511,7 +510,7 @@ static bool parse_state_head(struct lv_rd *rd, struct lv_state_head *h)
     h->before = lv_rd_u64(rd);
     h->seq_next = lv_rd_u64(rd);
     h->handed = lv_rd_u64(rd);
-    return !rd->bad && h->seq_next <= COUNT_MAX && h->handed <= COUNT_MAX;
+    return !rd->bad && h->seq_next <= LV_SEQ_COUNT_MAX && h->handed <= LV_SEQ_COUNT_MAX;
 }
 
 static enum lv_err add_page(struct lane *q, const struct lv_state_page *page)
@@ -941,7 +940,7 @@ enum lv_err lv_recovery_visit(void *recovery, uint8_t type, lv_lsn lsn, struct l
     case LV_REC_HANDED: {
         err = news(r, lv_rd_u64(&rd), lsn, &q);
         uint64_t handed = lv_rd_u64(&rd);
-        if (q != NULL && !rd.bad && handed <= COUNT_MAX)
+        if (q != NULL && !rd.bad && handed <= LV_SEQ_COUNT_MAX)
             q->handed = LV_MAX(q->handed, handed);
         return err;
     }

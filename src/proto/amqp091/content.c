@@ -75,15 +75,10 @@ struct lv_msg *lv_amqp_with_count(struct lv_msg *msg, uint32_t failures)
     if (props != NULL) {
         struct lv_wr w = lv_wr(props, cap);
         if (lv_props_write_with_header(&w, lv_msg_props(msg), COUNT_HEADER, failures) == LV_OK)
-            told = lv_msg_new(lv_msg_exchange(msg), lv_msg_key(msg), lv_bytes(props, w.used),
-                              msg->body_len);
+            told = lv_msg_with(msg, lv_msg_exchange(msg), lv_msg_key(msg), lv_bytes(props, w.used));
         lv_mem_free(props, LV_TAG_CHANNEL);
     }
-    if (told == NULL)
-        return lv_msg_keep(msg); /* kept already: cannot fail */
-    if (msg->body_len != 0)
-        memcpy(lv_msg_body_room(told), msg->body, msg->body_len);
-    return told;
+    return told != NULL ? told : lv_msg_keep(msg); /* kept already: cannot fail */
 }
 
 void lv_amqp_return(struct lv_amqp_chan *ch, const struct lv_msg *msg)

@@ -185,13 +185,7 @@ static struct lv_msg *with_props(const struct lv_msg *m, struct lv_bytes props,
         borrowed->props_len = (uint32_t)props.len;
         return borrowed;
     }
-    struct lv_msg *copy = lv_msg_new(lv_msg_exchange(m), lv_msg_key(m), props, m->body_len);
-    if (copy == NULL)
-        return NULL;
-    if (m->body_len != 0)
-        memcpy(lv_msg_body_room(copy), m->body, m->body_len);
-    lv_msg_mark_as(copy, m);
-    return copy;
+    return lv_msg_with(m, lv_msg_exchange(m), lv_msg_key(m), props);
 }
 
 /* Properties that the broker must change on the way: a reply address filled in, BCC taken out. */
